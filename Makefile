@@ -1,0 +1,52 @@
+# Needs make and Python >= 3.11; everything else is fetched from the package index into .venv and .tools.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help setup demo serve test check bench format clean
+
+PYTHON ?= python3
+export UV_PYTHON_DOWNLOADS := never
+export UV_PYTHON_PREFERENCE := only-system
+UV := $(shell command -v uv || echo .tools/bin/uv)
+RUN := .venv/bin/python
+SCENARIO ?= billing
+
+help: ## What can be run here
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+# Progress goes to stderr: the stdout of `make serve` belongs to its one JSON line.
+.tools/bin/uv:
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "patchthrough needs Python >= 3.11; this is %s. Set PYTHON=/path/to/python3.11" % sys.version.split()[0])' 1>&2
+	@$(PYTHON) -m venv .tools 1>&2
+	@.tools/bin/python -m pip install --quiet --disable-pip-version-check 'uv==0.13.9' 1>&2
+
+.venv/.synced: uv.lock pyproject.toml | $(filter .tools/bin/uv,$(UV))
+	@$(UV) sync --frozen --quiet --python $(PYTHON) 1>&2
+	@touch $@
+
+setup: .venv/.synced ## Install what the commands below need
+
+demo: .venv/.synced ## Play a whole spoken call and leave a folder to listen to (SCENARIO=billing|hours|press-zero|no-answer|caller-hangs-up)
+	@$(RUN) -m simulators demo --scenario $(SCENARIO)
+
+serve: .venv/.synced ## Run the local stack and wait for calls
+	@exec $(RUN) -m simulators serve
+
+test: .venv/.synced ## Every test; needs no network
+	@$(RUN) -m pytest
+
+check: .venv/.synced ## Format, lint, types, import direction, tests
+	@$(RUN) -m ruff format --check .
+	@$(RUN) -m ruff check .
+	@$(RUN) -m mypy
+	@.venv/bin/lint-imports
+	@$(RUN) -m pytest
+
+bench: .venv/.synced ## Measure the relay beside the floor and a plain relay (QUICK=1: under a minute)
+	@$(RUN) -m benchmarks $(if $(QUICK),--quick)
+
+format: .venv/.synced ## Format and fix
+	@$(RUN) -m ruff format .
+	@$(RUN) -m ruff check --fix .
+
+clean: ## Remove what was installed and made
+	@rm -rf .venv .tools runs .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage*
