@@ -1,0 +1,388 @@
+"""The ledger: one row a call, and every rule about what may happen to it.
+
+Each change is read, decided by a function of the row alone, and written on the condition that nobody wrote in between
+(`revision`); a lost race is decided again on the winner's row. So every method is atomic, and saying a thing twice
+changes nothing the second time. One stream token is spent once, one claim is held at a time, no terminal state is left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from enum import StrEnum
+from typing import Any, Protocol
+
+from contracts.claim import Claim, Claimed, UnknownCall, may_dial, rung
+from contracts.row import (
+    Attempt,
+    AttributeValue,
+    Call,
+    Ending,
+    Row,
+    Status,
+    Stream,
+    StreamState,
+    Transfer,
+    TransferState,
+    Turn,
+    from_item,
+    to_item,
+)
+from contracts.stream import TOKEN_SECONDS
+from contracts.transfer import Outcome, TransferRequest
+
+ROW_SECONDS = 24 * 3600
+TURNS = 60
+TURN_CHARS = 1000
+TERMINAL_STATUS = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
+_RACES = 50
+
+
+class Client(Protocol):
+    """The three operations used of boto3's DynamoDB client."""
+
+    @property
+    def exceptions(self) -> Any: ...
+    def get_item(self, **arguments: Any) -> Any: ...
+    def put_item(self, **arguments: Any) -> Any: ...
+    def update_item(self, **arguments: Any) -> Any: ...
+
+
+class LedgerContended(RuntimeError):  # noqa: N818 - it names what happened to the row
+    """A row changed under every one of many tries to write it."""
+
+
+class Refusal(StrEnum):
+    """Why a stream token was not taken."""
+
+    UNKNOWN_CALL = "unknown_call"
+    WRONG_TOKEN = "wrong_token"  # noqa: S105 - the name of a refusal
+    SPENT = "spent"
+    EXPIRED = "expired"
+    CALL_OVER = "call_over"
+
+
+class StreamRefused(Exception):  # noqa: N818 - it names what happened to the stream
+    """The token opens nothing; `reason` says why."""
+
+    def __init__(self, reason: Refusal) -> None:
+        super().__init__(reason.value)
+        self.reason = reason
+
+
+class Ledger:
+    """The table of calls.
+
+    Args:
+        client: a low-level DynamoDB client; its errors pass through.
+        table: its name; key `call_sid` (S), TTL attribute `expires_at`.
+        now: seconds since the epoch.
+    """
+
+    def __init__(self, client: Client, table: str, now: Callable[[], float]) -> None:
+        self._client = client
+        self._table = table
+        self._now = now
+
+    def read(self, call_sid: str) -> Row | None:
+        """The row as of the last write, or None."""
+        found = self._client.get_item(TableName=self._table, Key={"call_sid": {"S": call_sid}}, ConsistentRead=True)
+        item: Mapping[str, AttributeValue] | None = found.get("Item")
+        return from_item(item) if item else None
+
+    def open_call(
+        self,
+        call_sid: str,
+        *,
+        account_sid: str,
+        caller_masked: str,
+        called: str,
+        caller_id: str,
+        nonce: str,
+        digest: str,
+    ) -> Row:
+        """Open the row and offer visit 1. The first wins: whoever comes later gets the row that is there."""
+        now = self._now()
+        row = Row(
+            call_sid=call_sid,
+            call=Call(account_sid, caller_masked, called, caller_id, opened_at=now),
+            stream=Stream(visit=1, nonce=nonce, digest=digest, offered_at=now),
+            status=Status("ringing"),
+            expires_at=int(now) + ROW_SECONDS,
+        )
+        try:
+            self._client.put_item(
+                TableName=self._table, Item=to_item(row), ConditionExpression="attribute_not_exists(call_sid)"
+            )
+        except self._client.exceptions.ConditionalCheckFailedException:
+            present = self.read(call_sid)
+            assert present is not None, "a row that was there is never deleted while its call lives"
+            return present
+        return row
+
+    def offer_stream(
+        self, call_sid: str, visit: int, *, nonce: str, digest: str, after_loss: bool = False
+    ) -> Row | None:
+        """Offer the next visit; the first to offer it wins and everyone gets the winner's row (None: unknown call).
+
+        Nothing is offered when `visit` is not the next one, or the call is over: compare `row.stream`.
+        """
+
+        def decide(row: Row) -> Row | None:
+            if row.over or visit != row.stream.visit + 1:
+                return None
+            lost = row.stream.lost + after_loss
+            offered = Stream(visit, nonce, digest, offered_at=self._now(), after_loss=after_loss, lost=lost)
+            return replace(row, stream=offered)
+
+        return self._change(call_sid, decide)
+
+    def take_stream(self, call_sid: str, digest: str) -> Row:
+        """Spend a token: exactly one of any number of takers gets the row.
+
+        Raises:
+            StreamRefused: unknown call, wrong or spent token, older than 60 s, or the call is over.
+        """
+        refusal = Refusal.UNKNOWN_CALL
+
+        def decide(row: Row) -> Row | None:
+            nonlocal refusal
+            stream = row.stream
+            if row.over:
+                refusal = Refusal.CALL_OVER
+            elif stream.digest != digest:
+                refusal = Refusal.WRONG_TOKEN
+            elif stream.state is not StreamState.OFFERED:
+                refusal = Refusal.SPENT
+            elif self._now() - stream.offered_at > TOKEN_SECONDS:
+                refusal = Refusal.EXPIRED
+            else:
+                return replace(row, stream=replace(stream, state=StreamState.LIVE))
+            return None
+
+        row, changed = self._decide(call_sid, decide)
+        if row is None or not changed:
+            raise StreamRefused(refusal)
+        return row
+
+    def stream_started(self, call_sid: str, visit: int, stream_sid: str) -> Row | None:
+        """The visit's stream has this SID now."""
+
+        def decide(row: Row) -> Row | None:
+            if row.stream.visit != visit or row.stream.stream_sid:
+                return None
+            return replace(row, stream=replace(row.stream, stream_sid=stream_sid))
+
+        return self._change(call_sid, decide)
+
+    def stream_ended(self, call_sid: str, visit: int, reason: str) -> Row | None:
+        """The visit is over; the first reason stays."""
+
+        def decide(row: Row) -> Row | None:
+            if row.stream.visit != visit or row.stream.state is StreamState.ENDED:
+                return None
+            return replace(row, stream=replace(row.stream, state=StreamState.ENDED, ended_reason=reason))
+
+        return self._change(call_sid, decide)
+
+    def remember(self, call_sid: str, turns: Sequence[Turn]) -> Row | None:
+        """Store the whole conversation so far (its last 60 turns); a part already stored changes nothing."""
+        kept = tuple(replace(turn, text=_storable(turn.text)) for turn in turns[-TURNS:])
+
+        def decide(row: Row) -> Row | None:
+            return None if row.conversation[: len(kept)] == kept else replace(row, conversation=kept)
+
+        return self._change(call_sid, decide)
+
+    def agent_ended(self, call_sid: str, reason: str) -> Row | None:
+        """The agent has said goodbye and wants the call ended; the first reason stays."""
+        return self._change(call_sid, lambda row: None if row.agent_ended else replace(row, agent_ended=reason))
+
+    def call_status(
+        self, call_sid: str, status: str, sequence: int = -1, *, by: str = "caller"
+    ) -> tuple[Row, bool] | None:
+        """Twilio's word on the call. A terminal status ends it for good; an older sequence number changes nothing.
+
+        Returns:
+            The row and whether this very word ended the call; None for an unknown call.
+        """
+
+        def decide(row: Row) -> Row | None:
+            if row.status.status in TERMINAL_STATUS:
+                return None
+            ends = status in TERMINAL_STATUS
+            if not ends and (sequence < row.status.sequence or status == row.status.status):
+                return None
+            ending = row.ending or (Ending(status, by, self._now()) if ends else None)
+            return replace(row, status=Status(status, max(sequence, row.status.sequence)), ending=ending)
+
+        return self._ended(call_sid, decide)
+
+    def end_call(self, call_sid: str, reason: str, *, by: str) -> tuple[Row, bool] | None:
+        """The call is answered with its end; the first reason stays. Returns what `call_status` returns."""
+
+        def decide(row: Row) -> Row | None:
+            return None if row.ending else replace(row, ending=Ending(reason, by, self._now()))
+
+        return self._ended(call_sid, decide)
+
+    def ask_transfer(self, request: TransferRequest) -> bool:
+        """Record a request. False: the call is over or unknown, or another request is under way or was already done."""
+
+        def decide(row: Row) -> Row | None:
+            known = any(attempt.request_id == request.request_id for attempt in row.attempts)
+            if row.over or row.open_transfer or known:
+                return None
+            return replace(row, transfer=Transfer(request))
+
+        row = self._change(request.call_sid, decide)
+        current = row.open_transfer if row and not row.over else None
+        return current is not None and current.request.request_id == request.request_id
+
+    def claim(
+        self, request: TransferRequest, by: str, lease_seconds: float, *, redial_after: float | None = None
+    ) -> Claim:
+        """Ask to be the one who dials for this request; see `Claim` for the answers.
+
+        A request whose asking never landed is recorded here, on a live call's row only. A newer request takes the place
+        of one that is over or not yet claimed; an older one never does.
+
+        Args:
+            request: what the message, or the row, says.
+            by: transfer, webhook or last_resort.
+            lease_seconds: how long the claim holds without `renew`.
+            redial_after: a dial older than this many seconds counts as lost. Only for a caller who knows that no dial
+                is running, as the webhook does when Twilio asks it what to do next.
+        """
+        now = self._now()
+        answer: Claim = UnknownCall()
+
+        def decide(row: Row) -> Row | None:
+            nonlocal answer
+            granted_or_not = may_dial(row, request, now, redial_after)
+            if not isinstance(granted_or_not, Transfer):
+                answer = granted_or_not
+                return None
+            waiting = granted_or_not
+            claimed = replace(
+                waiting, state=TransferState.CLAIMED, by=by, until=now + lease_seconds, attempt=waiting.attempt + 1
+            )
+            row = replace(row, transfer=claimed)
+            answer = Claimed(claimed.attempt, claimed.doubtful, row)
+            return row
+
+        self._change(request.call_sid, decide)
+        return answer
+
+    def renew(self, call_sid: str, request_id: str, attempt: int, lease_seconds: float) -> bool:
+        """Hold the claim for `lease_seconds` from now. False: it is not held any more, do not dial."""
+        now = self._now()
+        until = now + lease_seconds
+        return self._report(
+            call_sid, request_id, attempt, lambda mine: replace(mine, until=until) if mine.until > now else None
+        )
+
+    def release(self, call_sid: str, request_id: str, attempt: int, *, doubtful: bool) -> bool:
+        """Let the claim go at once; `doubtful`: this attempt may have dialled without our hearing of it."""
+        return self._report(
+            call_sid,
+            request_id,
+            attempt,
+            lambda mine: replace(mine, state=TransferState.ASKED, until=0.0, doubtful=mine.doubtful or doubtful),
+        )
+
+    def dialled(self, call_sid: str, request_id: str, attempt: int, child_sid: str = "") -> bool:
+        """The carrier has taken the dial. False: the claim is no longer this attempt's, or a leg was seen before."""
+        return self._report(call_sid, request_id, attempt, lambda mine: rung(mine, self._now(), child_sid))
+
+    def leg_seen(self, call_sid: str, request_id: str, child_sid: str) -> Row | None:
+        """Twilio reports the person's leg: proof of a dial, whatever became of our own request."""
+
+        def decide(row: Row) -> Row | None:
+            transfer = row.open_transfer
+            if transfer is None or transfer.request.request_id != request_id or transfer.child_sid == child_sid:
+                return None
+            return replace(row, transfer=rung(transfer, self._now(), child_sid))
+
+        return self._change(call_sid, decide)
+
+    def transfer_over(
+        self, call_sid: str, request_id: str, outcome: Outcome, child_sid: str = ""
+    ) -> tuple[Row, bool] | None:
+        """The attempt ended so. Returns the row and whether this very word ended it; None for an unknown call."""
+
+        def decide(row: Row) -> Row | None:
+            transfer = row.open_transfer
+            if transfer is None or transfer.request.request_id != request_id:
+                return None
+            transfer = replace(
+                transfer, state=TransferState.OVER, outcome=outcome, child_sid=child_sid or transfer.child_sid
+            )
+            attempt = Attempt(
+                request_id, transfer.request.destination, transfer.by, self._now(), outcome, transfer.child_sid
+            )
+            return replace(row, transfer=transfer, attempts=(*row.attempts, attempt))
+
+        row, changed = self._decide(call_sid, decide)
+        return None if row is None else (row, changed)
+
+    def _ended(self, call_sid: str, decide: Callable[[Row], Row | None]) -> tuple[Row, bool] | None:
+        ended = False
+
+        def watched(row: Row) -> Row | None:
+            nonlocal ended
+            decided = decide(row)
+            ended = decided is not None and decided.over and not row.over
+            return decided
+
+        row = self._change(call_sid, watched)
+        return None if row is None else (row, ended)
+
+    def _report(
+        self, call_sid: str, request_id: str, attempt: int, decide: Callable[[Transfer], Transfer | None]
+    ) -> bool:
+        def mine_only(row: Row) -> Row | None:
+            mine = row.transfer
+            if mine is None or mine.state is not TransferState.CLAIMED:
+                return None
+            if (mine.request.request_id, mine.attempt) != (request_id, attempt):
+                return None
+            transfer = decide(mine)
+            return None if transfer is None else replace(row, transfer=transfer)
+
+        return self._decide(call_sid, mine_only)[1]
+
+    def _change(self, call_sid: str, decide: Callable[[Row], Row | None]) -> Row | None:
+        return self._decide(call_sid, decide)[0]
+
+    def _decide(self, call_sid: str, decide: Callable[[Row], Row | None]) -> tuple[Row | None, bool]:
+        """The row after `decide` had its say, and whether it changed anything."""
+        for _ in range(_RACES):
+            row = self.read(call_sid)
+            decided = decide(row) if row else None
+            if row is None or decided is None:
+                return row, False
+            written = replace(decided, revision=row.revision + 1)
+            if self._write(row, written):
+                return written, True
+        raise LedgerContended(f"{call_sid} changed {_RACES} times under our hands")
+
+    def _write(self, before: Row, after: Row) -> bool:
+        old, new = to_item(before), to_item(after)
+        changed = [name for name in new if new[name] != old[name]]
+        try:
+            self._client.update_item(
+                TableName=self._table,
+                Key={"call_sid": new["call_sid"]},
+                UpdateExpression="SET " + ", ".join(f"#{name} = :{name}" for name in changed),
+                ConditionExpression="#revision = :read",
+                ExpressionAttributeNames={f"#{name}": name for name in changed},
+                ExpressionAttributeValues={":read": old["revision"], **{f":{name}": new[name] for name in changed}},
+            )
+        except self._client.exceptions.ConditionalCheckFailedException:
+            return False
+        return True
+
+
+def _storable(text: str) -> str:
+    return text[:TURN_CHARS].encode("utf-8", "replace").decode("utf-8")
