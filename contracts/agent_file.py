@@ -100,15 +100,18 @@ def load(path: Path) -> AgentFile:
         raise AgentFileError("\n".join(_explain(path, one) for one in error.errors())) from error
 
 
+_FORMS = {"number": "write it as +15550100001", "language": "write it as en or en-US"}
+
+
 def _explain(path: Path, error: object) -> str:
     assert isinstance(error, dict), "pydantic describes each error by a mapping"
-    where = ".".join(str(step) for step in error["loc"]) or "(whole file)"
+    steps = [str(step) for step in error["loc"]]
     remedy = {
         "extra_forbidden": "remove it, or correct its spelling",
         "missing": "add it",
-        "string_pattern_mismatch": "write telephone numbers as +15550100001, keys in lower case without spaces",
+        "string_pattern_mismatch": _FORMS.get(steps[-1] if steps else "", "write it in lower case, without spaces"),
     }.get(error["type"], "correct the value")
-    return f"{path}: {where}: {error['msg']}; {remedy}"
+    return f"{path}: {'.'.join(steps) or '(whole file)'}: {error['msg']}; {remedy}"
 
 
 def schema() -> dict[str, object]:

@@ -1,21 +1,18 @@
 """The ledger: one row a call, and every rule about what may happen to it.
 
-Each change is read, decided by a function of the row alone, and written on the condition that nobody wrote in between
-(`revision`); a lost race is decided again on the winner's row. So every method is atomic, and saying a thing twice
-changes nothing the second time. One stream token is spent once, one claim is held at a time, no terminal state is left.
+Every method is one atomic change, decided by a function of the row alone, and saying a thing twice changes nothing the
+second time. One stream token is spent once, one claim is held at a time, no terminal state is left.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from enum import StrEnum
-from typing import Any, Protocol
 
 from contracts.claim import Claim, Claimed, UnknownCall, may_dial, rung
 from contracts.row import (
     Attempt,
-    AttributeValue,
     Call,
     Ending,
     Row,
@@ -25,9 +22,8 @@ from contracts.row import (
     Transfer,
     TransferState,
     Turn,
-    from_item,
-    to_item,
 )
+from contracts.store import Client, Store
 from contracts.stream import TOKEN_SECONDS
 from contracts.transfer import Outcome, TransferRequest
 
@@ -35,21 +31,6 @@ ROW_SECONDS = 24 * 3600
 TURNS = 60
 TURN_CHARS = 1000
 TERMINAL_STATUS = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
-_RACES = 50
-
-
-class Client(Protocol):
-    """The three operations used of boto3's DynamoDB client."""
-
-    @property
-    def exceptions(self) -> Any: ...
-    def get_item(self, **arguments: Any) -> Any: ...
-    def put_item(self, **arguments: Any) -> Any: ...
-    def update_item(self, **arguments: Any) -> Any: ...
-
-
-class LedgerContended(RuntimeError):  # noqa: N818 - it names what happened to the row
-    """A row changed under every one of many tries to write it."""
 
 
 class Refusal(StrEnum):
@@ -80,15 +61,12 @@ class Ledger:
     """
 
     def __init__(self, client: Client, table: str, now: Callable[[], float]) -> None:
-        self._client = client
-        self._table = table
+        self._store = Store(client, table)
         self._now = now
 
     def read(self, call_sid: str) -> Row | None:
         """The row as of the last write, or None."""
-        found = self._client.get_item(TableName=self._table, Key={"call_sid": {"S": call_sid}}, ConsistentRead=True)
-        item: Mapping[str, AttributeValue] | None = found.get("Item")
-        return from_item(item) if item else None
+        return self._store.read(call_sid)
 
     def open_call(
         self,
@@ -103,22 +81,15 @@ class Ledger:
     ) -> Row:
         """Open the row and offer visit 1. The first wins: whoever comes later gets the row that is there."""
         now = self._now()
-        row = Row(
-            call_sid=call_sid,
-            call=Call(account_sid, caller_masked, called, caller_id, opened_at=now),
-            stream=Stream(visit=1, nonce=nonce, digest=digest, offered_at=now),
-            status=Status("ringing"),
-            expires_at=int(now) + ROW_SECONDS,
-        )
-        try:
-            self._client.put_item(
-                TableName=self._table, Item=to_item(row), ConditionExpression="attribute_not_exists(call_sid)"
+        return self._store.create(
+            Row(
+                call_sid=call_sid,
+                call=Call(account_sid, caller_masked, called, caller_id, opened_at=now),
+                stream=Stream(visit=1, nonce=nonce, digest=digest, offered_at=now),
+                status=Status("ringing"),
+                expires_at=int(now) + ROW_SECONDS,
             )
-        except self._client.exceptions.ConditionalCheckFailedException:
-            present = self.read(call_sid)
-            assert present is not None, "a row that was there is never deleted while its call lives"
-            return present
-        return row
+        )
 
     def offer_stream(
         self, call_sid: str, visit: int, *, nonce: str, digest: str, after_loss: bool = False
@@ -160,7 +131,7 @@ class Ledger:
                 return replace(row, stream=replace(stream, state=StreamState.LIVE))
             return None
 
-        row, changed = self._decide(call_sid, decide)
+        row, changed = self._store.change(call_sid, decide)
         if row is None or not changed:
             raise StreamRefused(refusal)
         return row
@@ -185,14 +156,11 @@ class Ledger:
 
         return self._change(call_sid, decide)
 
-    def remember(self, call_sid: str, turns: Sequence[Turn]) -> Row | None:
-        """Store the whole conversation so far (its last 60 turns); a part already stored changes nothing."""
-        kept = tuple(replace(turn, text=_storable(turn.text)) for turn in turns[-TURNS:])
-
-        def decide(row: Row) -> Row | None:
-            return None if row.conversation[: len(kept)] == kept else replace(row, conversation=kept)
-
-        return self._change(call_sid, decide)
+    def remember(self, call_sid: str, turns: Sequence[Turn]) -> bool:
+        """Store the whole conversation so far (its last 60 turns). False: unknown call, or more is stored already."""
+        return self._store.converse(
+            call_sid, tuple(replace(turn, text=_storable(turn.text)) for turn in turns[-TURNS:])
+        )
 
     def agent_ended(self, call_sid: str, reason: str) -> Row | None:
         """The agent has said goodbye and wants the call ended; the first reason stays."""
@@ -323,7 +291,7 @@ class Ledger:
             )
             return replace(row, transfer=transfer, attempts=(*row.attempts, attempt))
 
-        row, changed = self._decide(call_sid, decide)
+        row, changed = self._store.change(call_sid, decide)
         return None if row is None else (row, changed)
 
     def _ended(self, call_sid: str, decide: Callable[[Row], Row | None]) -> tuple[Row, bool] | None:
@@ -350,38 +318,10 @@ class Ledger:
             transfer = decide(mine)
             return None if transfer is None else replace(row, transfer=transfer)
 
-        return self._decide(call_sid, mine_only)[1]
+        return self._store.change(call_sid, mine_only)[1]
 
     def _change(self, call_sid: str, decide: Callable[[Row], Row | None]) -> Row | None:
-        return self._decide(call_sid, decide)[0]
-
-    def _decide(self, call_sid: str, decide: Callable[[Row], Row | None]) -> tuple[Row | None, bool]:
-        """The row after `decide` had its say, and whether it changed anything."""
-        for _ in range(_RACES):
-            row = self.read(call_sid)
-            decided = decide(row) if row else None
-            if row is None or decided is None:
-                return row, False
-            written = replace(decided, revision=row.revision + 1)
-            if self._write(row, written):
-                return written, True
-        raise LedgerContended(f"{call_sid} changed {_RACES} times under our hands")
-
-    def _write(self, before: Row, after: Row) -> bool:
-        old, new = to_item(before), to_item(after)
-        changed = [name for name in new if new[name] != old[name]]
-        try:
-            self._client.update_item(
-                TableName=self._table,
-                Key={"call_sid": new["call_sid"]},
-                UpdateExpression="SET " + ", ".join(f"#{name} = :{name}" for name in changed),
-                ConditionExpression="#revision = :read",
-                ExpressionAttributeNames={f"#{name}": name for name in changed},
-                ExpressionAttributeValues={":read": old["revision"], **{f":{name}": new[name] for name in changed}},
-            )
-        except self._client.exceptions.ConditionalCheckFailedException:
-            return False
-        return True
+        return self._store.change(call_sid, decide)[0]
 
 
 def _storable(text: str) -> str:

@@ -159,6 +159,11 @@ def to_item(row: Row) -> dict[str, AttributeValue]:
     return {name: _attribute(value) for name, value in asdict(row).items()}
 
 
+def to_turns(conversation: tuple[Turn, ...]) -> AttributeValue:
+    """A conversation as DynamoDB stores it."""
+    return _attribute([asdict(turn) for turn in conversation])
+
+
 def from_item(item: Mapping[str, AttributeValue]) -> Row:
     """The row that DynamoDB stored.
 

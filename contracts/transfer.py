@@ -32,6 +32,11 @@ class Reason(StrEnum):
     AGENT_SILENT = "agent_silent"
     TIME_LIMIT = "time_limit"
 
+    @property
+    def announced(self) -> bool:
+        """Whether the agent has told the caller; otherwise the dial begins with a sentence."""
+        return self in {Reason.CALLER_ASKED, Reason.AGENT_DECIDED, Reason.AGENT_PROMISED}
+
 
 class Outcome(StrEnum):
     """How one attempt to reach a person ended."""

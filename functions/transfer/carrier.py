@@ -1,0 +1,124 @@
+"""Twilio's REST API as far as a transfer needs it: one update, one listing, and what each failure means.
+
+What decides here: whether a failed request may have been acted on. A 429 never was; a timeout, a broken connection and
+a 5xx may have been (https://www.twilio.com/docs/api/errors/20429, https://www.twilio.com/docs/api/errors/20500).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+import requests
+from twilio.base.exceptions import TwilioException
+from twilio.http.http_client import TwilioHttpClient
+from twilio.rest import Client
+from twilio.rest.api import Api  # noqa: F401 - the client imports it on first use: half a second of a caller's wait
+
+from contracts.transfer import Outcome
+
+Answer = TypeVar("Answer")
+CALL_NOT_IN_PROGRESS = 21220
+NOT_FOUND = 20404
+TOO_MANY_REQUESTS = 20429
+
+
+class CarrierFailure(Exception):  # noqa: N818 - the base of what can happen, each named below
+    """A request did not succeed; `status` and `code` are Twilio's, 0 where it gave none."""
+
+    def __init__(self, status: int = 0, code: int = 0) -> None:
+        super().__init__(f"status {status}, code {code}")
+        self.status = status
+        self.code = code
+
+
+class CallerGone(CarrierFailure):
+    """The call is over: https://www.twilio.com/docs/api/errors/21220."""
+
+
+class Throttled(CarrierFailure):
+    """Never processed, safe to repeat."""
+
+
+class Ambiguous(CarrierFailure):
+    """Perhaps processed, perhaps not."""
+
+
+class Refused(CarrierFailure):
+    """Not processed, and a repetition will not help until somebody changes something."""
+
+    @property
+    def outcome(self) -> Outcome:
+        """Whose fault it is: ours (credentials) or not."""
+        return Outcome.NOT_CONFIGURED if self.status in {0, 401, 403} else Outcome.CARRIER_ERROR
+
+
+class Carrier(Protocol):
+    """What a transfer asks of Twilio; both raise `CarrierFailure`s."""
+
+    def update(self, call_sid: str, twiml: str) -> None:
+        """Make the live call run this document now."""
+
+    def legs(self, call_sid: str) -> list[str]:
+        """SIDs of the call's child legs, living and past."""
+
+
+class TwilioCarrier:
+    """The carrier over HTTPS, 2 s a request, never repeating one by itself.
+
+    Args:
+        account_sid: the account that owns the calls.
+        credentials: gives (username, password): an API key and its secret, or the account and its token.
+        timeout: seconds to connect, and again to answer.
+        base_url: another server that speaks the protocol.
+    """
+
+    def __init__(
+        self, account_sid: str, credentials: Callable[[], tuple[str, str]], *, timeout: float, base_url: str | None
+    ) -> None:
+        self._account_sid = account_sid
+        self._credentials = credentials
+        self._base_url = base_url
+        self._http = TwilioHttpClient(timeout=timeout)
+        self._http.session.trust_env = False  # no proxy and no .netrc from the environment
+
+    def update(self, call_sid: str, twiml: str) -> None:
+        """POST Calls/{sid}: https://www.twilio.com/docs/voice/api/call-resource#update-a-call-resource."""
+        self._ask(lambda client: client.calls(call_sid).update(twiml=twiml))
+
+    def legs(self, call_sid: str) -> list[str]:
+        """GET Calls?ParentCallSid=: the child legs listed by now."""
+        sids = self._ask(lambda client: [leg.sid for leg in client.calls.list(parent_call_sid=call_sid, limit=20)])
+        return [sid for sid in sids if sid]
+
+    def _ask(self, request: Callable[[Client], Answer]) -> Answer:
+        try:
+            return request(self._client())
+        except TwilioException as error:
+            raise meaning(error) from error
+        except (requests.RequestException, ValueError) as error:  # ValueError: an answer that is not JSON
+            raise Ambiguous from error
+
+    def _client(self) -> Client:
+        username, password = self._credentials()
+        client = Client(username, password, self._account_sid, http_client=self._http)
+        if self._base_url:
+            client.api.base_url = self._base_url
+        return client
+
+
+def meaning(error: TwilioException) -> CarrierFailure:
+    """What an error of Twilio's client says about the request; it has two kinds, with the same two attributes."""
+    status, code = _number(error, "status"), _number(error, "code")
+    if code in {CALL_NOT_IN_PROGRESS, NOT_FOUND}:
+        return CallerGone(status, code)
+    if status == 429 or code == TOO_MANY_REQUESTS:
+        return Throttled(status, code)
+    if status >= 500:
+        return Ambiguous(status, code)
+    return Refused(status, code)
+
+
+def _number(error: TwilioException, name: str) -> int:
+    value = getattr(error, name, 0)
+    return value if isinstance(value, int) else 0

@@ -1,0 +1,88 @@
+"""The ledger's table in memory: the three operations and the expressions the ledger uses, and nothing else."""
+
+from __future__ import annotations
+
+import copy
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+Result = TypeVar("Result")
+KEY = {"TableName": "ledger", "KeySchema": [{"AttributeName": "call_sid", "KeyType": "HASH"}]}
+
+
+class ConditionalCheckFailedException(Exception):  # noqa: N818 - DynamoDB's own name
+    pass
+
+
+class Exceptions:
+    ConditionalCheckFailedException = ConditionalCheckFailedException
+
+
+class FakeTable:
+    """Behaves as boto3's DynamoDB client on one table; every call passes `boundary(name, act)`."""
+
+    @property
+    def exceptions(self) -> Any:
+        return Exceptions
+
+    def __init__(self, boundary: Callable[[str, Callable[[], Any]], Any] | None = None) -> None:
+        self.items: dict[str, dict[str, Any]] = {}
+        self.failure: Exception | None = None
+        self._boundary = boundary or (lambda _, act: act())
+        self._lock = threading.Lock()
+
+    def interrupt(self, boundary: Callable[[str, Callable[[], Any]], Any]) -> None:
+        """Let another boundary see every call from now on."""
+        self._boundary = boundary
+
+    def get_item(self, **arguments: Any) -> Any:
+        assert arguments["ConsistentRead"], "a stale read would decide on the past"
+        sid = arguments["Key"]["call_sid"]["S"]
+        return self._do("get", lambda: {"Item": copy.deepcopy(self.items[sid])} if sid in self.items else {})
+
+    def put_item(self, **arguments: Any) -> Any:
+        assert arguments["ConditionExpression"] == "attribute_not_exists(call_sid)"
+
+        def put() -> dict[str, Any]:
+            item = copy.deepcopy(arguments["Item"])
+            if self.items.setdefault(item["call_sid"]["S"], item) is not item:
+                raise ConditionalCheckFailedException
+            return {}
+
+        return self._do("put", put)
+
+    def update_item(self, **arguments: Any) -> Any:
+        if arguments["ConditionExpression"] == "attribute_exists(call_sid) AND size(conversation) <= :count":
+            return self._do("converse", lambda: self._converse(arguments))
+        assert arguments["ConditionExpression"] == "#revision = :read"
+        names, values = arguments["ExpressionAttributeNames"], arguments["ExpressionAttributeValues"]
+
+        def update() -> dict[str, Any]:
+            item = self.items[arguments["Key"]["call_sid"]["S"]]
+            if item["revision"] != values[":read"]:
+                raise ConditionalCheckFailedException
+            for assignment in arguments["UpdateExpression"].removeprefix("SET ").split(", "):
+                name, value = assignment.split(" = ")
+                item[names[name]] = copy.deepcopy(values[value])
+            return {}
+
+        return self._do("update", update)
+
+    def _converse(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        assert arguments["UpdateExpression"] == "SET conversation = :turns"
+        values, item = arguments["ExpressionAttributeValues"], self.items.get(arguments["Key"]["call_sid"]["S"])
+        if item is None or len(item["conversation"]["L"]) > int(values[":count"]["N"]):
+            raise ConditionalCheckFailedException
+        item["conversation"] = copy.deepcopy(values[":turns"])
+        return {}
+
+    def _do(self, name: str, act: Callable[[], Result]) -> Result:
+        def guarded() -> Result:
+            with self._lock:
+                if self.failure is not None:
+                    raise self.failure
+                return act()
+
+        answer: Result = self._boundary(f"ledger.{name}", guarded)
+        return answer
