@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 NAMESPACE = "Patchthrough"
-SERVICE_DIMENSION = "Service"
+SERVICE_DIMENSION = "service"  # as Powertools writes it
 
 
 class Metric(StrEnum):

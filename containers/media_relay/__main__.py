@@ -1,0 +1,160 @@
+"""The relay as a process: reads the environment, builds every client, listens, and leaves when it is told to."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import signal
+import ssl
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import Any
+
+import botocore.session
+import msgspec
+import uvloop
+from botocore.config import Config as ClientConfig
+from botocore.exceptions import BotoCoreError, ClientError
+
+from containers.media_relay import keys, server
+from containers.media_relay.config import Config, ConfigError
+from containers.media_relay.effects import Stores
+from containers.media_relay.relay import ModelAddress
+from containers.media_relay.transfers import TransferQueue
+from contracts import agent_file, events
+from contracts.events import Event, Part
+from contracts.ledger import Ledger
+
+_THREADS = 32
+# Three tries within about four seconds, then the stream is ended and the webhook does the transfer.
+_CLIENT = ClientConfig(
+    connect_timeout=0.4,
+    read_timeout=1.0,
+    retries={"total_max_attempts": 3},
+    max_pool_connections=_THREADS,
+    parameter_validation=False,  # a quarter of a request's CPU; the tests run every request with it
+)
+# Seconds for which a thread that talks to a store may hold the interpreter while audio waits. Python's 5 ms would show.
+_SWITCH_SECONDS = 0.0005
+_to_json = msgspec.json.Encoder().encode
+
+
+def log_event(call_sid: str, event: Event, fields: dict[str, Any]) -> None:
+    """Write one event line to standard error."""
+    line = events.record(event, part=Part.RELAY, now=time.time(), call_sid=call_sid, **fields)
+    sys.stderr.buffer.write(_to_json(line) + b"\n")
+    sys.stderr.buffer.flush()
+
+
+@cache
+def _aws_session() -> botocore.session.Session:
+    """The core that boto3 wraps: the same clients, and 4 MiB less in every task."""
+    return botocore.session.get_session()
+
+
+def _aws_client(service: str) -> Any:
+    return _aws_session().create_client(service, config=_CLIENT)
+
+
+class _Secrets:
+    """The keys as they are now, read again every minute in a thread."""
+
+    def __init__(self, config: Config, executor: ThreadPoolExecutor) -> None:
+        client = _aws_client("secretsmanager")
+        self._get = lambda name: str(client.get_secret_value(SecretId=name)["SecretString"])
+        self._config = config
+        self._executor = executor
+        self.current = self._read()
+
+    def _read(self) -> keys.Keys:
+        return keys.read(self._get, self._config.auth_token_secret, self._config.openai_key_secret)
+
+    async def keep_fresh(self) -> None:
+        while True:
+            await asyncio.sleep(keys.REFRESH_SECONDS)
+            try:
+                self.current = await asyncio.get_running_loop().run_in_executor(self._executor, self._read)
+            except (BotoCoreError, ClientError, keys.SecretUnusable) as error:
+                log_event("", events.EFFECT_FAILED, {"effect": "secrets", "error": type(error).__name__})
+
+
+async def serve(config: Config, agent: agent_file.AgentFile) -> None:
+    """Listen until SIGTERM or SIGINT, then drain; a second signal does not wait for live calls."""
+    executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="stores")
+    secrets = _Secrets(config, executor)
+    ssl_context = ssl.create_default_context() if config.openai_url.startswith("wss:") else None
+    ledger = Ledger(_aws_client("dynamodb"), config.ledger_table, time.time)
+    stores = Stores(ledger, TransferQueue(_aws_client("sqs"), config.queue_url), executor)
+    settings = server.Settings(
+        media_origin=config.media_origin,
+        account_sid=config.account_sid,
+        agent_file=agent,
+        max_calls=config.max_calls or agent.limits.max_calls,
+        model_address=lambda now: ModelAddress(config.openai_url, agent.model, now.openai_key, ssl_context),
+        keys=lambda: secrets.current,
+    )
+    door = server.Server(settings, stores, log_event)
+    loop = asyncio.get_running_loop()
+    told, hurry = _signals(loop)
+    listener = await loop.create_server(door.connection, config.host, config.port, backlog=1024)
+    refresh = asyncio.create_task(secrets.keep_fresh())
+    port = listener.sockets[0].getsockname()[1]
+    log_event("", events.RELAY_STARTED, {"host": config.host, "port": port, "model": agent.model})
+    sys.setswitchinterval(_SWITCH_SECONDS)
+    gc.collect()
+    gc.freeze()  # what lives as long as the process need not be looked at again
+    await told.wait()
+    await _leave(door, config.drain_seconds, hurry)
+    refresh.cancel()
+    listener.close()
+    executor.shutdown(wait=True)
+    log_event("", events.RELAY_STOPPED, {"live_calls": door.live_calls})
+
+
+def _signals(loop: asyncio.AbstractEventLoop) -> tuple[asyncio.Event, asyncio.Event]:
+    """What the first signal sets, and what every later one does."""
+    told, hurry = asyncio.Event(), asyncio.Event()
+
+    def signalled() -> None:
+        (hurry if told.is_set() else told).set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, signalled)
+    return told, hurry
+
+
+async def _leave(door: server.Server, drain_seconds: float, hurry: asyncio.Event) -> None:
+    draining = asyncio.create_task(door.drain(drain_seconds))
+    hurrying = asyncio.create_task(hurry.wait())
+    await asyncio.wait({draining, hurrying}, return_when=asyncio.FIRST_COMPLETED)
+    if not draining.done():
+        draining.cancel()
+        await door.drain(0)
+    hurrying.cancel()
+
+
+def main() -> int:
+    """Run the relay; returns the exit status."""
+    try:
+        config = Config.from_env(os.environ)
+        agent = agent_file.load(config.agent_file)
+        uvloop.run(serve(config, agent))
+    except (ConfigError, agent_file.AgentFileError, keys.SecretUnusable) as error:
+        return _refused(str(error))
+    except (BotoCoreError, ClientError) as error:
+        return _refused(f"a secret, the table or the queue cannot be reached: {error}")
+    except OSError as error:
+        return _refused(f"cannot listen ({error}); is the port in use? Set RELAY_PORT to a free one")
+    return 0
+
+
+def _refused(why: str) -> int:
+    sys.stderr.write(f"the relay does not start: {why}\n")
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,156 @@
+"""The slow things a call asks for: ledger and queue, one after the other, in threads, outside the audio's way.
+
+What fails is logged and told to the session where it has to know; nothing here ends a call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Any
+
+from containers.media_relay.actions import EndRecorded, SessionEvent, TransferNotQueued, TransferQueued
+from containers.media_relay.departure import ToPerson
+from containers.media_relay.transfers import TransferQueue
+from contracts import events
+from contracts.events import Event
+from contracts.ledger import Ledger
+from contracts.row import Turn
+from contracts.transfer import TransferRequest
+
+SAVE_SECONDS = 10.0  # how much of a conversation a dying relay may take with it
+SETTLE_SECONDS = 2.0  # what a closing stream waits for the ledger at most
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """Where the slow things go. `executor` bounds how many threads they take."""
+
+    ledger: Ledger
+    queue: TransferQueue
+    executor: Executor
+
+
+class Effects:
+    """One call's slow things: what goes to the ledger in the order in which it was asked for."""
+
+    def __init__(
+        self,
+        stores: Stores,
+        call_sid: str,
+        visit: int,
+        turns: Iterable[Turn],
+        log: Callable[[Event, dict[str, Any]], None],
+    ) -> None:
+        self.request_id = uuid.uuid4().hex  # a visit asks for a person once
+        self._stores = stores
+        self._call_sid = call_sid
+        self._visit = visit
+        self._turns = list(turns)
+        self._log = log
+        self._line: deque[Callable[[], Coroutine[Any, Any, object]]] = deque()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._saving: asyncio.TimerHandle | None = None
+
+    def remember(self, turn: Turn) -> None:
+        """Store the conversation with this turn added, soon; the turns until then cost one write."""
+        self._turns.append(turn)
+        if self._saving is None:
+            self._saving = asyncio.get_running_loop().call_later(SAVE_SECONDS, self._save)
+
+    def stream_started(self, stream_sid: str) -> None:
+        """Tell the ledger the stream's name."""
+        ledger = self._stores.ledger
+        self._follow(
+            lambda: self._try("stream_started", ledger.stream_started, self._call_sid, self._visit, stream_sid)
+        )
+
+    def stream_ended(self, why: str) -> None:
+        """Tell the ledger that the visit is over."""
+        ledger = self._stores.ledger
+        self._follow(lambda: self._try("stream_ended", ledger.stream_ended, self._call_sid, self._visit, why))
+
+    def record_end(self, reason: str, tell: Callable[[SessionEvent], None]) -> None:
+        """Tell the ledger that the agent ends the call, then the session that it knows, or cannot be told."""
+
+        async def record() -> None:
+            await self._try("agent_ended", self._stores.ledger.agent_ended, self._call_sid, reason)
+            tell(EndRecorded())
+
+        self._save()
+        self._follow(record)
+
+    def queue_transfer(self, to: ToPerson, tell: Callable[[SessionEvent], None]) -> None:
+        """Note the request in the ledger and put it on the queue, side by side: either is enough to reach a person."""
+        self._start(self._queue_transfer(to, tell))
+        self._save()
+
+    def settled(self, then: Callable[[], None]) -> None:
+        """Call `then` when all that was asked for is done, or `SETTLE_SECONDS` from now."""
+
+        async def settle() -> None:
+            me = asyncio.current_task()
+            others = {task for task in self._tasks if task is not me}
+            if others:
+                await asyncio.wait(others, timeout=SETTLE_SECONDS)
+            then()
+
+        self._save()
+        self._start(settle())
+
+    async def _queue_transfer(self, to: ToPerson, tell: Callable[[SessionEvent], None]) -> None:
+        started = time.monotonic()
+        request = TransferRequest.create(
+            call_sid=self._call_sid,
+            destination=to.destination,
+            reason=to.reason,
+            now=time.time(),
+            summary=to.summary,
+            request_id=self.request_id,
+        )
+        noted, sent = await asyncio.gather(
+            self._try("ask_transfer", self._stores.ledger.ask_transfer, request),
+            self._try("send_message", self._stores.queue.send, request),
+        )
+        if sent:
+            took = round((time.monotonic() - started) * 1000)
+            self._log(events.HANDOFF_QUEUED, {"request_id": self.request_id, "ms": took})
+            tell(TransferQueued())
+        else:
+            tell(TransferNotQueued("the queue failed" if noted else "queue and ledger failed"))
+
+    def _save(self) -> None:
+        if self._saving is None:
+            return
+        self._saving.cancel()
+        self._saving = None
+        turns = tuple(self._turns)
+        self._follow(lambda: self._try("remember", self._stores.ledger.remember, self._call_sid, turns))
+
+    async def _try(self, effect: str, work: Callable[..., object], *arguments: object) -> bool:
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._stores.executor, work, *arguments)
+        except Exception as error:  # noqa: BLE001 - whatever a store raises, the call goes on; this is its process edge
+            self._log(events.EFFECT_FAILED, {"effect": effect, "error": type(error).__name__})
+            return False
+        return True
+
+    def _follow(self, step: Callable[[], Coroutine[Any, Any, object]]) -> None:
+        self._line.append(step)
+        if len(self._line) == 1:
+            self._start(self._walk())
+
+    async def _walk(self) -> None:
+        while self._line:
+            await self._line[0]()
+            self._line.popleft()
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

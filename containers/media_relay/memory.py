@@ -1,0 +1,62 @@
+"""The conversation as it was heard, in text: for a return to the agent, and for the person who takes over. Pure.
+
+The model's transcript of an item may come before or after the caller has heard it, or stopped it. A turn is remembered
+when both are known; of an item that was stopped, only what was heard.
+"""
+
+from __future__ import annotations
+
+from containers.media_relay.actions import Remember
+from containers.media_relay.playout import Cut
+
+
+class Memory:
+    """What the agent has said and the ledger does not know yet."""
+
+    def __init__(self) -> None:
+        self._said: dict[str, str] = {}  # transcripts of items that still play
+        self._share: dict[str, float] = {}  # heard share of items whose transcript is still to come
+
+    def caller(self, transcript: str) -> list[Remember]:
+        """The caller's words."""
+        return _turn("caller", transcript)
+
+    def agent(self, item_id: str, transcript: str) -> list[Remember]:
+        """The agent's words, which the caller may or may not have heard yet."""
+        if item_id in self._share:
+            return _turn("agent", _part(transcript, self._share.pop(item_id)))
+        self._said[item_id] = transcript
+        return []
+
+    def heard(self, item_id: str) -> list[Remember]:
+        """The caller has heard the whole item."""
+        return self._settle(item_id, 1.0)
+
+    def cut(self, cut: Cut) -> list[Remember]:
+        """The caller has heard a part of the item, and will not hear the rest."""
+        return self._settle(cut.item_id, cut.heard_ms / cut.sent_ms if cut.sent_ms else 0.0)
+
+    def flush(self) -> list[Remember]:
+        """Everything that was said, as the visit ends."""
+        said = [turn for transcript in self._said.values() for turn in _turn("agent", transcript)]
+        self._said.clear()
+        return said
+
+    def _settle(self, item_id: str, share: float) -> list[Remember]:
+        transcript = self._said.pop(item_id, None)
+        if transcript is None:
+            self._share[item_id] = share
+            return []
+        return _turn("agent", _part(transcript, share))
+
+
+def _turn(role: str, text: str) -> list[Remember]:
+    text = " ".join(text.split())
+    return [Remember(role, text)] if text else []
+
+
+def _part(text: str, share: float) -> str:
+    if share >= 1:
+        return text
+    words = text[: int(len(text) * share)].rpartition(" ")[0]
+    return f"{words} …" if words else ""

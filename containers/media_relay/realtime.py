@@ -1,0 +1,408 @@
+"""The OpenAI Realtime API (GA) on the wire: server events in, client events out. Pure.
+
+Only what a relay needs is read; event types that are not listed here are ignored, as the API asks of clients.
+https://developers.openai.com/api/docs/guides/realtime-conversations
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+
+class ProtocolError(Exception):
+    """The model's side sent what the protocol does not allow; `kind` is a short fixed word for logs and counts."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(kind)
+        self.kind = kind
+
+
+# ---- server events -------------------------------------------------------------------------------------------------
+
+
+class SessionUpdated(Struct, frozen=True):
+    """Our session settings are in force; `mu_law` says that both directions carry `audio/pcmu`."""
+
+    mu_law: bool
+
+
+class SpeechStarted(Struct, frozen=True):
+    """The caller began to speak."""
+
+    item_id: str = ""
+
+
+class SpeechStopped(Struct, frozen=True):
+    """The caller's turn is over; an answer is on its way."""
+
+    item_id: str = ""
+
+
+class CallerTranscript(Struct, frozen=True):
+    """What the caller said, as text; may come after the answer to it."""
+
+    item_id: str
+    transcript: str
+
+
+class ResponseCreated(Struct, frozen=True):
+    """A response is being generated."""
+
+    response_id: str
+
+
+class AudioDelta(Struct, frozen=True):
+    """Some speech of the agent: base64 mu-law, generated faster than it plays."""
+
+    response_id: str
+    item_id: str
+    delta: str
+
+
+class AgentTranscript(Struct, frozen=True):
+    """The whole text of one spoken item."""
+
+    item_id: str
+    transcript: str
+
+
+class FunctionCall(Struct, frozen=True):
+    """The model calls a tool. `arguments` is a JSON text that the model wrote: trust nothing in it."""
+
+    call_id: str
+    name: str
+    arguments: str
+
+
+class Usage(Struct, frozen=True):
+    """Tokens of one response, as billed."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    audio_input_tokens: int = 0
+    audio_output_tokens: int = 0
+    cached_tokens: int = 0
+
+
+class ResponseDone(Struct, frozen=True):
+    """A response is over, however it went. `status`: completed, cancelled, incomplete or failed."""
+
+    response_id: str
+    status: str
+    why: str = ""
+    calls: tuple[FunctionCall, ...] = ()
+    usage: Usage = Usage()
+
+
+class Error(Struct, frozen=True):
+    """The API objects; most errors leave the session as it is."""
+
+    code: str
+    kind: str
+    client_event: str
+
+
+ServerEvent = (
+    SessionUpdated
+    | SpeechStarted
+    | SpeechStopped
+    | CallerTranscript
+    | ResponseCreated
+    | AudioDelta
+    | AgentTranscript
+    | FunctionCall
+    | ResponseDone
+    | Error
+)
+
+
+# ---- client events -------------------------------------------------------------------------------------------------
+
+
+class UpdateSession(Struct, frozen=True):
+    """Set up the session: `session` as documented, with `type: realtime`."""
+
+    session: dict[str, Any]
+
+
+class Append(Struct, frozen=True):
+    """The caller's audio, Twilio's payload unchanged."""
+
+    audio: str
+
+
+class CreateResponse(Struct, frozen=True):
+    """Ask for speech. `instructions` replaces the session's for this response; "" keeps them."""
+
+    event_id: str
+    instructions: str = ""
+    use_tools: bool = True
+
+
+class CancelResponse(Struct, frozen=True):
+    """Stop generating a response."""
+
+    response_id: str
+
+
+class Truncate(Struct, frozen=True):
+    """Make the model forget what the caller did not hear of an item."""
+
+    item_id: str
+    audio_end_ms: int
+
+
+class CreateItem(Struct, frozen=True):
+    """Add a text to the conversation. `role`: user, assistant or system."""
+
+    role: str
+    text: str
+
+
+class FunctionOutput(Struct, frozen=True):
+    """The answer to a tool call."""
+
+    call_id: str
+    output: str
+
+
+ClientEvent = UpdateSession | Append | CreateResponse | CancelResponse | Truncate | CreateItem | FunctionOutput
+
+
+# ---- decoding ------------------------------------------------------------------------------------------------------
+
+
+class _Head(Struct, frozen=True):
+    type: str
+
+
+class _Format(Struct, frozen=True):
+    type: str = ""
+
+
+_MU_LAW = _Format("audio/pcmu")
+
+
+class _Side(Struct, frozen=True):
+    format: _Format | None = None
+
+
+class _Audio(Struct, frozen=True):
+    input: _Side = _Side()
+    output: _Side = _Side()
+
+
+class _Session(Struct, frozen=True):
+    audio: _Audio = _Audio()
+
+
+# Where the vendor's own types say Optional, a null is read as well: `openai.types.realtime` of the public package.
+
+
+class _SessionUpdated(Struct, frozen=True):
+    session: _Session
+
+
+class _Speech(Struct, frozen=True):
+    item_id: str = ""
+
+
+class _Named(Struct, frozen=True):
+    id: str
+
+
+class _ResponseCreated(Struct, frozen=True):
+    response: _Named
+
+
+class _Arguments(Struct, frozen=True):
+    call_id: str
+    name: str
+    arguments: str
+
+
+class _Item(Struct, frozen=True):
+    type: str | None = None
+    status: str | None = None
+    call_id: str | None = None
+    name: str | None = None
+    arguments: str | None = None
+
+
+class _ItemDone(Struct, frozen=True):
+    item: _Item
+
+
+class _Failure(Struct, frozen=True):
+    code: str | None = None
+    type: str | None = None
+    event_id: str | None = None
+
+
+class _StatusDetails(Struct, frozen=True):
+    reason: str | None = None
+    error: _Failure | None = None
+
+
+class _TokenDetails(Struct, frozen=True):
+    audio_tokens: int | None = None
+    cached_tokens: int | None = None
+
+
+class _Usage(Struct, frozen=True):
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    input_token_details: _TokenDetails | None = None
+    output_token_details: _TokenDetails | None = None
+
+
+class _Response(Struct, frozen=True):
+    id: str
+    status: str | None = None
+    status_details: _StatusDetails | None = None
+    output: list[_Item] | None = None
+    usage: _Usage | None = None
+
+
+class _ResponseDone(Struct, frozen=True):
+    response: _Response
+
+
+class _Error(Struct, frozen=True):
+    error: _Failure
+
+
+_decode_head = msgspec.json.Decoder(_Head).decode
+_DECODERS: dict[str, Any] = {
+    name: msgspec.json.Decoder(shape).decode
+    for name, shape in {
+        "response.output_audio.delta": AudioDelta,
+        "session.updated": _SessionUpdated,
+        "input_audio_buffer.speech_started": _Speech,
+        "input_audio_buffer.speech_stopped": _Speech,
+        "conversation.item.input_audio_transcription.completed": CallerTranscript,
+        "response.created": _ResponseCreated,
+        "response.output_audio_transcript.done": AgentTranscript,
+        "response.function_call_arguments.done": _Arguments,
+        "response.output_item.done": _ItemDone,
+        "response.done": _ResponseDone,
+        "error": _Error,
+    }.items()
+}
+_is_base64 = re.compile(r"[A-Za-z0-9+/]+={0,2}").fullmatch
+
+
+def decode(text: bytes) -> ServerEvent | None:
+    """One text frame from the model; None for an event that a relay has no use for.
+
+    Raises:
+        ProtocolError: not JSON, no type, a needed field missing or of the wrong type, or audio that is not base64.
+    """
+    try:
+        name = _decode_head(text).type
+        decoder = _DECODERS.get(name)
+        if decoder is None:
+            return None
+        event = decoder(text)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise ProtocolError("fields" if isinstance(error, msgspec.ValidationError) else "json") from None
+    if type(event) is AudioDelta:
+        if len(event.delta) % 4 or _is_base64(event.delta) is None:
+            raise ProtocolError("audio")
+        return event
+    return _public(name, event)
+
+
+def _public(name: str, event: object) -> ServerEvent | None:
+    match event:
+        case CallerTranscript() | AgentTranscript():
+            return event
+        case _Speech(item_id):
+            return SpeechStarted(item_id) if name.endswith("started") else SpeechStopped(item_id)
+        case _ResponseCreated(response):
+            return ResponseCreated(response.id)
+        case _Arguments(call_id, tool, arguments):
+            return FunctionCall(call_id, tool, arguments)
+        case _ItemDone(item):
+            return _function_call(item)
+        case _ResponseDone(response):
+            return _response_done(response)
+        case _SessionUpdated(session):
+            formats = (session.audio.input.format, session.audio.output.format)
+            return SessionUpdated(formats == (_MU_LAW, _MU_LAW))
+        case _Error(error):
+            return Error(error.code or "", error.type or "", error.event_id or "")
+        case _:
+            raise AssertionError(f"no reading for {name}")
+
+
+def _function_call(item: _Item) -> FunctionCall | None:
+    if item.type != "function_call" or item.status not in {"completed", None} or not item.call_id:
+        return None
+    return FunctionCall(item.call_id, item.name or "", item.arguments or "")
+
+
+def _response_done(response: _Response) -> ResponseDone:
+    details, usage = response.status_details or _StatusDetails(), response.usage or _Usage()
+    spent = usage.input_token_details or _TokenDetails()
+    spoken = usage.output_token_details or _TokenDetails()
+    failure = details.error or _Failure()
+    return ResponseDone(
+        response.id,
+        response.status or "completed",
+        failure.code or failure.type or details.reason or "",
+        tuple(call for call in map(_function_call, response.output or ()) if call),
+        Usage(
+            usage.input_tokens or 0,
+            usage.output_tokens or 0,
+            spent.audio_tokens or 0,
+            spoken.audio_tokens or 0,
+            spent.cached_tokens or 0,
+        ),
+    )
+
+
+# ---- encoding ------------------------------------------------------------------------------------------------------
+
+
+class _Append(Struct, tag_field="type", tag="input_audio_buffer.append", frozen=True):
+    audio: str
+
+
+_encode = msgspec.json.Encoder().encode
+_CONTENT = {"user": "input_text", "system": "input_text", "assistant": "output_text"}
+
+
+def encode(event: ClientEvent) -> bytes:
+    """The text frame that says `event`."""
+    if type(event) is Append:
+        return _encode(_Append(event.audio))
+    return _encode(_wire(event))
+
+
+def _wire(event: ClientEvent) -> dict[str, Any]:
+    match event:
+        case UpdateSession(session):
+            return {"type": "session.update", "session": session}
+        case CreateResponse(event_id, instructions, use_tools):
+            response: dict[str, Any] = {"instructions": instructions} if instructions else {}
+            if not use_tools:
+                response["tool_choice"] = "none"
+            return {"type": "response.create", "event_id": event_id} | ({"response": response} if response else {})
+        case CancelResponse(response_id):
+            return {"type": "response.cancel", "response_id": response_id}
+        case Truncate(item_id, audio_end_ms):
+            where = {"item_id": item_id, "content_index": 0, "audio_end_ms": audio_end_ms}
+            return {"type": "conversation.item.truncate", **where}
+        case CreateItem(role, text):
+            content = [{"type": _CONTENT[role], "text": text}]
+            return {"type": "conversation.item.create", "item": {"type": "message", "role": role, "content": content}}
+        case FunctionOutput(call_id, output):
+            item = {"type": "function_call_output", "call_id": call_id, "output": output}
+            return {"type": "conversation.item.create", "item": item}
+        case Append():  # pragma: no branch - there is no other event
+            raise AssertionError("appends are encoded on the short path")

@@ -1,0 +1,181 @@
+"""Who is let in, and how the relay comes and goes.
+
+A media socket opens after two proofs, both before the 101: Twilio's signature, then the one-time token, which the
+ledger gives to exactly one taker. Nothing is opened towards the model before that.
+
+`/healthz` says that the event loop lives, also when the relay is full or leaving: a load balancer that heard "busy"
+would kill live calls. `/readyz` says whether a new call would be taken.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from containers.media_relay import agent
+from containers.media_relay.effects import Effects, Stores
+from containers.media_relay.handshake import SIGNATURE_HEADER, signed_by_twilio
+from containers.media_relay.keys import Keys
+from containers.media_relay.relay import ModelAddress, Relay
+from containers.media_relay.session import Call, Session
+from containers.media_relay.websocket import Limits, Request, ServerWebSocket
+from contracts import events
+from contracts.agent_file import AgentFile
+from contracts.events import Event
+from contracts.ledger import StreamRefused
+from contracts.row import Row
+from contracts.stream import MEDIA_PATH, MalformedPath, digest, parse
+
+STREAM_LIMITS = Limits(open_timeout=3.0, ping_interval=5.0, ping_timeout=5.0, max_size=64 * 1024)
+LAST_SECONDS = 8.0  # what a call that is sent on may still take
+MOST_PENDING = 200  # handshakes whose token is being looked up
+
+LogEvent = Callable[[str, Event, dict[str, Any]], None]  # call_sid, event, fields
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What stays the same for the relay's whole life. `keys` gives the secrets as they are now."""
+
+    media_origin: str
+    account_sid: str
+    agent_file: AgentFile
+    max_calls: int
+    model_address: Callable[[Keys], ModelAddress]
+    keys: Callable[[], Keys]
+
+
+class Server:
+    """Every call of this relay, and the door."""
+
+    def __init__(self, settings: Settings, stores: Stores, log: LogEvent) -> None:
+        self._settings = settings
+        self._stores = stores
+        self._log = log
+        self._loop = asyncio.get_running_loop()
+        self._calls: set[Relay] = set()
+        self._pending: set[asyncio.Task[None]] = set()
+        self._draining = False
+        self._empty = asyncio.Event()
+        self._empty.set()
+
+    @property
+    def live_calls(self) -> int:
+        """Calls that hold a place, from their token's being taken to their last effect."""
+        return len(self._calls)
+
+    def connection(self) -> ServerWebSocket:
+        """A new connection, for `loop.create_server`."""
+        return ServerWebSocket(limits=STREAM_LIMITS, on_request=self._request)
+
+    async def drain(self, seconds: float) -> None:
+        """Take no new call; let live ones end by themselves for `seconds`, then send them on."""
+        self._draining = True
+        self._log("", events.RELAY_DRAINING, {"live_calls": self.live_calls, "seconds": seconds})
+        if self._pending:  # handshakes that were taken before count as calls
+            await asyncio.wait(self._pending)
+        try:
+            await asyncio.wait_for(self._empty.wait(), seconds)
+        except TimeoutError:
+            for call in list(self._calls):
+                call.drain()
+            await self._wait_for_the_last()
+
+    async def _wait_for_the_last(self) -> None:
+        try:
+            await asyncio.wait_for(self._empty.wait(), LAST_SECONDS)
+        except TimeoutError:
+            self._log("", events.EFFECT_FAILED, {"effect": "drain", "error": f"{self.live_calls} calls did not end"})
+
+    # ---- requests ------------------------------------------------------------------------------------------------
+
+    def _request(self, websocket: ServerWebSocket, request: Request) -> None:
+        path = request.path
+        if path == "/healthz":
+            websocket.respond(HTTPStatus.OK, "alive\n")
+        elif path == "/readyz":
+            full = self._why_not()
+            websocket.respond(HTTPStatus.SERVICE_UNAVAILABLE if full else HTTPStatus.OK, f"{full or 'ready'}\n")
+        elif not path.startswith(MEDIA_PATH):
+            websocket.respond(HTTPStatus.NOT_FOUND, "there is nothing here\n")
+        else:
+            self._media(websocket, request)
+
+    def _media(self, websocket: ServerWebSocket, request: Request) -> None:
+        settings = self._settings
+        try:
+            call_sid, token = parse(request.path)
+        except MalformedPath:
+            self._refuse(websocket, HTTPStatus.FORBIDDEN, "malformed path", "")
+            return
+        signatures = request.headers.get_all(SIGNATURE_HEADER)
+        if not signed_by_twilio(settings.media_origin, request.path, signatures, settings.keys().auth_tokens):
+            self._refuse(websocket, HTTPStatus.FORBIDDEN, "signature", call_sid)
+        elif why := self._why_not():
+            self._refuse(websocket, HTTPStatus.SERVICE_UNAVAILABLE, why, call_sid)
+        else:
+            task = self._loop.create_task(self._admit(websocket, call_sid, token))
+            self._pending.add(task)
+            task.add_done_callback(self._pending.discard)
+
+    def _why_not(self) -> str:
+        if self._draining:
+            return "draining"
+        if self.live_calls + len(self._pending) >= self._settings.max_calls or len(self._pending) >= MOST_PENDING:
+            return "full"
+        return ""
+
+    async def _admit(self, websocket: ServerWebSocket, call_sid: str, token: str) -> None:
+        try:
+            row = await self._loop.run_in_executor(
+                self._stores.executor, self._stores.ledger.take_stream, call_sid, digest(token)
+            )
+        except StreamRefused as refused:
+            self._refuse(websocket, HTTPStatus.FORBIDDEN, refused.reason.value, call_sid)
+            return
+        except Exception as error:  # noqa: BLE001 - whatever the ledger raises, this handshake alone fails
+            self._log(call_sid, events.LEDGER_FAILED, {"operation": "take_stream", "error": type(error).__name__})
+            self._refuse(websocket, HTTPStatus.SERVICE_UNAVAILABLE, "ledger", call_sid)
+            return
+        relay = self._relay(row)
+        self._calls.add(relay)
+        self._empty.clear()
+        relay.attach(websocket)
+        if websocket.accept(relay):
+            self._log(call_sid, events.MEDIA_ACCEPTED, {"visit": row.stream.visit})
+            relay.connect_model(self._settings.model_address(self._settings.keys()))
+        else:
+            self._log(call_sid, events.MEDIA_REFUSED, {"status": 0, "why": "the peer is gone or is no WebSocket"})
+            relay.end()
+
+    def _refuse(self, websocket: ServerWebSocket, status: HTTPStatus, why: str, call_sid: str) -> None:
+        self._log(call_sid, events.MEDIA_REFUSED, {"status": status.value, "why": why})
+        websocket.respond(status)
+
+    # ---- calls ---------------------------------------------------------------------------------------------------
+
+    def _relay(self, row: Row) -> Relay:
+        def log(event: Event, fields: dict[str, Any]) -> None:
+            self._log(row.call_sid, event, fields)
+
+        now, agent_file = self._loop.time(), self._settings.agent_file
+        call = Call(row.call_sid, self._settings.account_sid, now + agent_file.limits.max_call_minutes * 60)
+        session = Session(call, agent.brief(agent_file, _past(row)), now)
+        effects = Effects(self._stores, row.call_sid, row.stream.visit, row.conversation, log)
+        return Relay(session, effects, log, self._ended)
+
+    def _ended(self, relay: Relay) -> None:
+        self._calls.discard(relay)
+        if not self._calls:
+            self._empty.set()
+
+
+def _past(row: Row) -> agent.Past:
+    return agent.Past(
+        turns=[(turn.role, turn.text) for turn in row.conversation],
+        attempts=[agent.Attempt(attempt.destination, attempt.outcome.value) for attempt in row.attempts],
+        visit=row.stream.visit,
+    )

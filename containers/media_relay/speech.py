@@ -1,0 +1,86 @@
+"""What reaches the caller's ear from here: the agent's voice and the ringing, and what of it was heard. Pure."""
+
+from __future__ import annotations
+
+from containers.media_relay import media_streams, realtime, ringback
+from containers.media_relay.actions import Action, Log
+from containers.media_relay.media_streams import Clear, Mark, Media
+from containers.media_relay.memory import Memory
+from containers.media_relay.playout import Playout
+from containers.media_relay.responses import Responses
+from contracts import events
+
+NEVER = float("inf")
+
+
+class Speech:
+    """One stream's way out. Nothing is sent before `start` has named the stream."""
+
+    def __init__(self) -> None:
+        self.stream_sid = ""
+        self.playout = Playout()
+        self.responses = Responses()
+        self.memory = Memory()
+        self.ring_at = NEVER
+
+    def say(self, delta: realtime.AudioDelta, now: float) -> list[Action]:
+        """Pass on some of the agent's voice, unless the caller has cut that response off."""
+        if not self.stream_sid or not self.responses.hears(delta.response_id):
+            return []
+        done: list[Action] = [] if self.ring_at == NEVER else self.stop_ringing(now)
+        if not self.responses.audible:
+            self.responses.audible = True
+            done.append(Log(events.RESPONSE_AUDIO, {"response_id": delta.response_id}))
+        self.playout.add(delta.item_id, media_streams.octets(delta.delta), now)
+        done.append(Media(self.stream_sid, delta.delta))
+        if self.playout.mark_due():
+            done.append(Mark(self.stream_sid, self.playout.mark()))
+        return done
+
+    def finish(self) -> list[Action]:
+        """Mark the end of what was said, so that its being heard is known."""
+        done: list[Action] = [turn for item_id in self.playout.end() for turn in self.memory.heard(item_id)]
+        if self.playout.mark_due(at_end=True):
+            done.append(Mark(self.stream_sid, self.playout.mark()))
+        return done
+
+    def marked(self, name: str, now: float) -> list[Action]:
+        """Twilio echoed a mark."""
+        return [turn for item_id in self.playout.marked(name, now) for turn in self.memory.heard(item_id)]
+
+    def cut(self, now: float) -> list[Action]:
+        """Stop what plays, and all that is to come of this response; the model forgets what was not heard."""
+        self.responses.mute()
+        self.ring_at = NEVER
+        if not self.playout.playing:
+            return []
+        done: list[Action] = [Clear(self.stream_sid)]
+        for cut in self.playout.clear(now):
+            if cut.item_id == ringback.ITEM:
+                continue
+            done.append(realtime.Truncate(cut.item_id, cut.heard_ms))
+            done.extend(self.memory.cut(cut))
+            unheard = {"heard_ms": cut.heard_ms, "sent_ms": cut.sent_ms, "unheard_ms": cut.sent_ms - cut.heard_ms}
+            done.append(Log(events.BARGE_IN, {"item_id": cut.item_id, **unheard}))
+        return done
+
+    def start_ringing(self, now: float) -> None:
+        """Ring as soon as nothing plays any more."""
+        self.ring_at = now
+
+    def ring(self, now: float) -> list[Action]:
+        """One ring, if nothing plays; the next is due `ringback.EVERY` seconds later."""
+        if (dry_at := self.playout.ends_at(now)) > now:
+            self.ring_at = dry_at
+            return []
+        self.ring_at = now + ringback.EVERY
+        self.playout.add(ringback.ITEM, ringback.OCTETS, now)
+        return [Media(self.stream_sid, ringback.payload()), *self.finish()]
+
+    def stop_ringing(self, now: float) -> list[Action]:
+        """Something better is to be heard."""
+        self.ring_at = NEVER
+        if not self.playout.playing:
+            return []
+        self.playout.clear(now)
+        return [Clear(self.stream_sid)]

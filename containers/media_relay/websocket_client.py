@@ -1,0 +1,119 @@
+"""The connecting side of a WebSocket: one attempt, within one deadline, straight to the host that the URL names."""
+
+import asyncio
+import ssl
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+
+from websockets.client import ClientProtocol
+from websockets.exceptions import WebSocketException
+from websockets.http11 import Request, Response
+from websockets.uri import parse_uri
+
+from containers.media_relay.websocket import Closed, Endpoint, Limits, WebSocket, sansio_log
+
+
+class ConnectFailed(Exception):  # noqa: N818 - a connection that failed, in the words of asyncio's own callbacks
+    """No WebSocket was opened; `status` is the HTTP status of the refusal, or None if there was no answer."""
+
+    def __init__(self, status: int | None, reason: str) -> None:
+        super().__init__(reason if status is None else f"{status} {reason}")
+        self.status = status
+        self.reason = reason
+
+
+class ClientWebSocket(WebSocket):
+    """The connecting side; made by `connect`."""
+
+    def __init__(
+        self,
+        client: ClientProtocol,
+        request: Request,
+        limits: Limits,
+        endpoint_factory: Callable[["ClientWebSocket"], Endpoint],
+    ) -> None:
+        super().__init__(client, limits)
+        self._client = client
+        self._request = request
+        self._endpoint_factory = endpoint_factory
+        # Holds the failure rather than raising it: nobody may be left to retrieve it.
+        self._opening: asyncio.Future[ConnectFailed | None] = self._loop.create_future()
+
+    async def opened(self) -> None:
+        """Wait for the 101; raises ConnectFailed if something else comes."""
+        failure = await self._opening
+        if failure is not None:
+            raise failure
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._client.send_request(self._request)
+        self._flush()
+
+    def data_received(self, data: bytes) -> None:
+        if self._opening.done():
+            super().data_received(data)
+            return
+        self._client.receive_data(data)
+        events = self._client.events_received()
+        if events:
+            assert isinstance(events[0], Response), "the first thing a server sends is its response"
+            self._response_received(events[0])
+        self._deliver(events[1:])
+
+    def _response_received(self, response: Response) -> None:
+        if self._client.handshake_exc is None:
+            self._opened(self._endpoint_factory(self))
+            self._opening.set_result(None)
+        elif response.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
+            self._opening.set_result(ConnectFailed(response.status_code, response.reason_phrase))
+
+    def _end(self, closed: Closed) -> None:
+        super()._end(closed)
+        if not self._opening.done():
+            self._opening.set_result(ConnectFailed(None, str(self._client.handshake_exc or closed.reason)))
+
+
+async def connect(
+    url: str,
+    *,
+    headers: Mapping[str, str],
+    limits: Limits,
+    endpoint_factory: Callable[[ClientWebSocket], Endpoint],
+    ssl_context: ssl.SSLContext | None = None,
+) -> ClientWebSocket:
+    """Open a WebSocket; directly, whatever proxy the environment names, and following no redirect.
+
+    `endpoint_factory` is called at the 101, before the first message, which may come in the same segment, and before
+    this returns; it is not called when opening fails. For `wss:`, share one `ssl_context`: each costs some 300 KiB.
+
+    Raises:
+        ConnectFailed: for whatever reason there is no open WebSocket within `limits.open_timeout`.
+    """
+    try:
+        uri = parse_uri(url)
+        client = ClientProtocol(uri, max_size=limits.max_size, logger=sansio_log)
+        request = client.connect()
+        request.headers.update(headers)
+    except (WebSocketException, ValueError):
+        # Neither the URL nor a header is quoted: either may hold a key.
+        raise ConnectFailed(None, "URL or headers are not valid") from None
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(limits.open_timeout):
+            transport, websocket = await loop.create_connection(
+                lambda: ClientWebSocket(client, request, limits, endpoint_factory),
+                uri.host,
+                uri.port,
+                ssl=(ssl_context or True) if uri.secure else None,
+            )
+            try:
+                await websocket.opened()
+            except BaseException:
+                transport.abort()
+                raise
+    except TimeoutError:
+        raise ConnectFailed(None, "no answer in time") from None
+    except OSError as exc:
+        raise ConnectFailed(None, str(exc)) from exc
+    return websocket

@@ -1,0 +1,70 @@
+"""The environment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from containers.media_relay.config import Config, ConfigError
+
+ENVIRON = {
+    "PUBLIC_MEDIA_ORIGIN": "wss://media.example.com/",
+    "TWILIO_ACCOUNT_SID": "AC1",
+    "TWILIO_AUTH_TOKEN_SECRET": "token",
+    "OPENAI_API_KEY_SECRET": "key",
+    "LEDGER_TABLE": "ledger",
+    "TRANSFER_QUEUE_URL": "https://queue",
+}
+
+
+def test_what_is_not_said_has_a_default() -> None:
+    config = Config.from_env(ENVIRON | {"AGENT_FILE": "", "RELAY_PORT": ""})
+    assert (config.host, config.port, config.max_calls) == ("127.0.0.1", 8081, None)
+    assert config.media_origin == "wss://media.example.com"
+    assert config.openai_url == "wss://api.openai.com/v1/realtime"
+    assert config.agent_file == Path("agent.yaml")
+
+
+def test_what_is_said_is_taken() -> None:
+    said = {
+        "RELAY_HOST": "0.0.0.0",
+        "RELAY_PORT": "9000",
+        "MAX_CALLS": "5",
+        "DRAIN_SECONDS": "0",
+        "AGENT_FILE": "x.yaml",
+    }
+    config = Config.from_env(ENVIRON | said | {"OPENAI_REALTIME_URL": "ws://model", "PUBLIC_MEDIA_ORIGIN": "ws://h:1"})
+    assert (config.host, config.port, config.max_calls, config.drain_seconds) == ("0.0.0.0", 9000, 5, 0.0)
+    assert (config.openai_url, config.media_origin, config.agent_file.name) == ("ws://model", "ws://h:1", "x.yaml")
+
+
+@pytest.mark.parametrize("name", ENVIRON)
+def test_S26_a_missing_variable_stops_the_start_and_is_named(name: str) -> None:
+    for environ in (ENVIRON | {name: ""}, {key: value for key, value in ENVIRON.items() if key != name}):
+        with pytest.raises(ConfigError, match=name):
+            Config.from_env(environ)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("RELAY_PORT", "65536"),
+        ("RELAY_PORT", "-1"),
+        ("RELAY_PORT", "eighty"),
+        ("RELAY_PORT", "٨٠"),
+        ("MAX_CALLS", "0"),
+        ("DRAIN_SECONDS", "1.5"),
+        ("PUBLIC_MEDIA_ORIGIN", "https://media.example.com"),
+        ("PUBLIC_MEDIA_ORIGIN", "wss://media.example.com/path"),
+        ("PUBLIC_MEDIA_ORIGIN", "wss://"),
+        ("PUBLIC_MEDIA_ORIGIN", "wss://h?query"),
+        ("PUBLIC_MEDIA_ORIGIN", "wss://h:port"),
+        ("PUBLIC_MEDIA_ORIGIN", "wss://[h"),
+        ("OPENAI_REALTIME_URL", "https://api.openai.com/v1/realtime"),
+        ("OPENAI_REALTIME_URL", "wss://api.openai.com/v1/realtime?model=x"),
+    ],
+)
+def test_a_value_that_cannot_be_is_named_with_its_remedy(name: str, value: str) -> None:
+    with pytest.raises(ConfigError, match=f"{name} is .*must be"):
+        Config.from_env(ENVIRON | {name: value})

@@ -1,0 +1,331 @@
+"""Random calls: whatever Twilio, the caller, the model and the clock do, the promises of a session hold."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from containers.media_relay import actions, agent, media_streams, realtime
+from containers.media_relay.session import NEVER
+from containers.media_relay.silence import PATIENCE, Turn
+from tests.containers.media_relay.worlds import STREAM_SID, World, audio, start
+
+_LIMITS = settings(
+    max_examples=200,
+    stateful_step_count=60,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    phases=[Phase.explicit, Phase.generate, Phase.shrink],
+)
+_rarely, _sometimes = st.sampled_from([False] * 19 + [True]), st.sampled_from([False, False, True])
+_arguments = st.sampled_from(
+    ['{"destination": "billing", "summary": "wants a refund"}', '{"destination": "+15550109999"}', "{broken", "[]"]
+)
+
+
+class PoliteWorld(RuleBasedStateMachine):
+    """Twilio and the model keep to their protocols; they, the caller and the network may fail at any moment."""
+
+    polite = True
+
+    @initialize(echo_delay=st.sampled_from([0.0, 0.05, 0.5]), met=st.booleans())
+    def ring(self, echo_delay: float, *, met: bool) -> None:
+        self.world = World(echo_delay)
+        self.world.polite = self.polite
+        self.names = itertools.count(1)
+        self.started = False
+        self.stopped = False
+        self.speaking = False
+        self.item = ""
+        self.calls: list[realtime.FunctionCall] = []
+        if met:
+            self.model_connects()
+            self.session_is_updated(mu_law=True)
+            self.stream_starts()
+
+    def fresh(self, kind: str) -> str:
+        return f"{kind}_{next(self.names)}"
+
+    @property
+    def model_speaks(self) -> bool:
+        world = self.world
+        return world.model_open and world.ready and not world.model_closed
+
+    @property
+    def stream_open(self) -> bool:
+        return self.started and not self.stopped
+
+    # ---- Twilio and the caller -----------------------------------------------------------------------------------
+
+    @precondition(lambda self: not self.started and not self.stopped)
+    @rule()
+    def stream_starts(self) -> None:
+        self.started = True
+        self.world.tell(start())
+
+    @precondition(lambda self: self.stream_open)
+    @rule()
+    def caller_sounds(self) -> None:
+        self.world.tell(media_streams.Media(STREAM_SID, audio(160)))
+
+    @precondition(lambda self: self.stream_open)
+    @rule(digit=st.sampled_from("123456789#*123456789#*0"))
+    def caller_presses(self, digit: str) -> None:
+        self.world.tell(media_streams.Dtmf(STREAM_SID, digit))
+
+    @precondition(lambda self: not self.stopped)
+    @rule(how=st.sampled_from([media_streams.Stop(STREAM_SID), actions.StreamGone("gone", 1006)]), rarely=_rarely)
+    def caller_hangs_up(self, how: media_streams.Stop | actions.StreamGone, *, rarely: bool) -> None:
+        if rarely:
+            self.stopped = True
+            self.world.tell(how)
+            assert self.world.session.over
+
+    @rule(seconds=st.sampled_from([0.02] * 4 + [0.1] * 4 + [0.3] * 4 + [1.0, 1.0, 2.5, 5.0, 13.0]))
+    def time_passes(self, seconds: float) -> None:
+        self.world.pass_time(seconds)
+
+    # ---- the model -----------------------------------------------------------------------------------------------
+
+    @precondition(lambda self: not self.world.model_open and not self.world.model_closed)
+    @rule()
+    def model_connects(self) -> None:
+        self.world.model_open = True
+        self.world.tell(actions.ModelConnected())
+
+    @precondition(lambda self: self.world.model_open and not self.world.ready and not self.world.model_closed)
+    @rule(mu_law=_rarely.map(lambda rarely: not rarely))
+    def session_is_updated(self, *, mu_law: bool) -> None:
+        self.world.ready = mu_law
+        self.world.tell(realtime.SessionUpdated(mu_law))
+
+    def hear_creates(self) -> None:
+        """The model reads what was asked in order: it refuses what comes while a response is active."""
+        world = self.world
+        while world.creates:
+            create = world.creates.pop(0)
+            if world.active:
+                code = "conversation_already_has_active_response"
+                world.tell(realtime.Error(code, "invalid_request_error", create.event_id))
+            else:
+                world.active = self.fresh("resp")
+                self.item = self.fresh("item")
+                world.tell(realtime.ResponseCreated(world.active))
+
+    @precondition(lambda self: self.model_speaks and self.world.creates)
+    @rule()
+    def model_hears_what_was_asked(self) -> None:
+        self.hear_creates()
+
+    @precondition(lambda self: self.model_speaks and self.world.active)
+    @rule(octets=st.sampled_from([80, 160, 3200, 3201, 8000, 40_000]))
+    def agent_speaks(self, octets: int) -> None:
+        self.world.tell(realtime.AudioDelta(self.world.active, self.item, audio(octets)))
+
+    @precondition(lambda self: self.model_speaks and self.stream_open)
+    @rule(
+        deltas=st.lists(st.sampled_from([160, 4000]), min_size=1, max_size=4), pause=st.sampled_from([0.0, 0.05, 0.7])
+    )
+    def agent_answers(self, deltas: list[int], pause: float) -> None:
+        """A whole turn at once, so that many runs come to what follows one."""
+        self.hear_creates()
+        if not self.world.active:
+            self.caller_speaks()
+            self.caller_falls_silent()
+        for octets in deltas:
+            if self.model_speaks:
+                self.agent_speaks(octets)
+                self.world.pass_time(pause)
+
+    @precondition(lambda self: self.model_speaks and self.world.active)
+    @rule()
+    def agent_is_transcribed(self) -> None:
+        self.world.tell(realtime.AgentTranscript(self.item, "Let me see what I can do for you."))
+
+    @precondition(lambda self: self.model_speaks and self.world.active)
+    @rule(
+        name=st.sampled_from([agent.TRANSFER_TOOL, agent.TRANSFER_TOOL, agent.END_TOOL, "order_pizza"]),
+        arguments=_arguments,
+        sometimes=_sometimes,
+    )
+    def agent_calls_a_tool(self, name: str, arguments: str, *, sometimes: bool) -> None:
+        if sometimes:
+            call = realtime.FunctionCall(self.fresh("call"), name, arguments)
+            self.calls.append(call)
+            self.world.told_calls.add(call.call_id)
+            self.world.tell(call)
+
+    @precondition(lambda self: self.model_speaks and self.calls)
+    @rule()
+    def a_tool_call_is_told_again(self) -> None:
+        self.world.tell(self.calls[-1])
+
+    @precondition(lambda self: self.model_speaks and self.world.active)
+    @rule(status=st.sampled_from(["completed", "completed", "completed", "cancelled", "incomplete", "failed"]))
+    def response_ends(self, status: str) -> None:
+        self.hear_creates()
+        self.finish_response(status)
+
+    def finish_response(self, status: str) -> None:
+        response, self.world.active, calls = self.world.active, "", tuple(self.calls)
+        self.calls = []
+        if self.model_speaks:
+            self.world.tell(realtime.ResponseDone(response, status, "", calls))
+
+    @precondition(lambda self: self.model_speaks and self.stream_open and not self.speaking)
+    @rule()
+    def caller_speaks(self) -> None:
+        self.speaking = True
+        self.world.tell(realtime.SpeechStarted(self.fresh("item")))
+        if self.world.active:  # interrupt_response
+            self.hear_creates()
+            self.finish_response("cancelled")
+
+    @precondition(lambda self: self.model_speaks and self.speaking)
+    @rule()
+    def caller_falls_silent(self) -> None:
+        self.speaking = False
+        self.world.tell(realtime.SpeechStopped("item"))
+        if self.model_speaks and not self.world.active:  # create_response
+            self.world.active, self.item = self.fresh("resp"), self.fresh("item")
+            self.world.tell(realtime.ResponseCreated(self.world.active))
+
+    @precondition(lambda self: self.model_speaks)
+    @rule(code=st.sampled_from(["invalid_value", "response_cancel_not_active", "", "server_error"]), rarely=_rarely)
+    def model_objects(self, code: str, *, rarely: bool) -> None:
+        if rarely or self.world.ready:
+            self.world.tell(realtime.Error(code, "invalid_request_error", ""))
+
+    @precondition(lambda self: not self.world.model_closed)
+    @rule(rarely=_rarely)
+    def model_dies(self, *, rarely: bool) -> None:
+        if rarely:
+            self.world.model_closed = True
+            self.world.tell(actions.ModelGone("no close frame", 1006))
+
+    # ---- the slow effects ----------------------------------------------------------------------------------------
+
+    @precondition(lambda self: self.world.transfers)
+    @rule(queued=st.booleans())
+    def queue_answers(self, *, queued: bool) -> None:
+        self.world.tell(actions.TransferQueued() if queued else actions.TransferNotQueued("the queue failed"))
+        assert queued or self.world.session.over
+
+    @precondition(lambda self: self.world.ends)
+    @rule()
+    def end_is_recorded(self) -> None:
+        self.world.tell(actions.EndRecorded())
+        assert self.world.session.over or self.world.transfers
+
+    @rule(rarely=_rarely)
+    def relay_drains(self, *, rarely: bool) -> None:
+        if rarely:
+            self.world.tell(actions.Drain())
+            assert self.world.session.over
+
+    # ---- what always holds ---------------------------------------------------------------------------------------
+
+    @invariant()
+    def there_is_always_a_deadline(self) -> None:
+        assert self.world.session.over or self.world.session.deadline < NEVER
+
+    @invariant()
+    def an_end_of_ours_closes_the_stream(self) -> None:
+        if self.world.session.over and not self.stopped:
+            assert self.world.stream_closed
+            assert self.world.model_closed
+
+    @invariant()
+    def nobody_goes_to_a_person_and_to_the_end(self) -> None:
+        assert not (self.world.transfers and self.world.ends)
+
+    def teardown(self) -> None:
+        """From wherever this got to: if only time passes, the caller is not left in silence."""
+        if hasattr(self, "world") and not self.world.session.over:
+            for echo_delay in (self.world.echo_delay, NEVER):
+                world = copy.deepcopy(self.world)
+                world.echo_delay = echo_delay
+                self.follow_only_time(world)
+
+    @staticmethod
+    def follow_only_time(world: World) -> None:
+        turn = world.session.watch.turn
+        patience = min(PATIENCE[turn], PATIENCE[Turn.CALLER_SPEAKING])
+        quiet_from = max(world.now, world.twilio.played_until)
+        bound = quiet_from + patience + 2 * PATIENCE[Turn.AGENT] + 1 - world.now
+        sounds = len(world.done)
+        world.pass_time(bound)
+        helped = (media_streams.Media, actions.QueueTransfer, actions.RecordEnd, actions.CloseStream)
+        assert any(isinstance(action, helped) for action in world.done[sounds:]), f"silence after {turn}"
+        world.pass_time(120)
+        assert world.session.over, "if nobody says anything any more, the visit ends"
+
+
+class HostileWorld(PoliteWorld):
+    """The same, and either side may say anything at any time."""
+
+    polite = False
+
+    @rule(
+        event=st.one_of(
+            st.builds(start),
+            st.builds(start, call_sid=st.just("CAother")),
+            st.builds(start, account_sid=st.just("ACother")),
+            st.builds(start, parameters=st.just({"call_sid": "CAother"})),
+            st.builds(media_streams.Media, st.sampled_from([STREAM_SID, "MZother"]), st.just(audio(160))),
+            st.builds(media_streams.Mark, st.sampled_from([STREAM_SID, ""]), st.sampled_from(["g0.1", "g1.2", "x"])),
+            st.builds(media_streams.Dtmf, st.sampled_from([STREAM_SID, "MZother"]), st.sampled_from("05*")),
+        )
+    )
+    def twilio_says_anything(self, event: media_streams.FromTwilio) -> None:
+        self.started |= event == start()
+        self.world.tell(event)
+
+    @precondition(lambda self: self.world.model_open and not self.world.model_closed)
+    @rule(
+        event=st.one_of(
+            st.builds(realtime.SpeechStarted),
+            st.builds(realtime.SpeechStopped),
+            st.builds(realtime.ResponseCreated, st.sampled_from(["r1", "r2"])),
+            st.builds(
+                realtime.AudioDelta,
+                st.sampled_from(["r1", "r2"]),
+                st.sampled_from(["i1", "i2", "i3"]),
+                st.sampled_from([1, 160, 9000]).map(audio),
+            ),
+            st.builds(
+                realtime.ResponseDone,
+                st.sampled_from(["r1", "r2"]),
+                st.sampled_from(["completed", "cancelled", "failed", "new"]),
+            ),
+            st.builds(
+                realtime.FunctionCall,
+                st.sampled_from(["c1", "c2"]),
+                st.sampled_from([agent.TRANSFER_TOOL, agent.END_TOOL, ""]),
+                _arguments,
+            ),
+            st.builds(realtime.CallerTranscript, st.just("i1"), st.sampled_from(["", "hello"])),
+            st.builds(realtime.AgentTranscript, st.just("i1"), st.sampled_from(["", "hello there"])),
+            st.builds(
+                realtime.Error,
+                st.sampled_from(["conversation_already_has_active_response", "session_expired", "x"]),
+                st.just(""),
+                st.sampled_from(["", "rc_1", "rc_2"]),
+            ),
+            st.builds(actions.Malformed, st.sampled_from(["twilio", "model"]), st.just("json")),
+        )
+    )
+    def model_says_anything(self, event: actions.SessionEvent) -> None:
+        if isinstance(event, realtime.FunctionCall):
+            self.world.told_calls.add(event.call_id)
+        self.world.tell(event)
+
+
+TestPoliteWorld = PoliteWorld.TestCase
+TestPoliteWorld.settings = _LIMITS
+TestHostileWorld = HostileWorld.TestCase
+TestHostileWorld.settings = _LIMITS

@@ -1,0 +1,212 @@
+"""A small Twilio and a small model around one session: they keep time, remember, and object to what must not happen."""
+
+from __future__ import annotations
+
+import base64
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from containers.media_relay import actions, agent, media_streams, realtime, ringback
+from containers.media_relay.actions import Action, SessionEvent
+from containers.media_relay.session import NEVER, Call, Session
+from contracts import agent_file, events
+
+AGENT_FILE = agent_file.load(Path(__file__).parents[3] / "agent.yaml")
+CALL_SID, ACCOUNT_SID, STREAM_SID = "CA" + "1" * 32, "AC" + "2" * 32, "MZ" + "3" * 32
+CALL_SECONDS = 600.0
+TO_MODEL = (
+    realtime.UpdateSession,
+    realtime.Append,
+    realtime.CreateResponse,
+    realtime.CancelResponse,
+    realtime.Truncate,
+    realtime.CreateItem,
+    realtime.FunctionOutput,
+)
+
+
+def audio(octets: int) -> str:
+    """So many octets of mu-law silence, in base64."""
+    return base64.b64encode(b"\xff" * octets).decode()
+
+
+def start(**changes: object) -> media_streams.Start:
+    """Twilio's `start` for the call of these tests."""
+    fields: dict[str, object] = {
+        "stream_sid": STREAM_SID,
+        "call_sid": CALL_SID,
+        "account_sid": ACCOUNT_SID,
+        "parameters": {},
+    }
+    return media_streams.Start(**(fields | changes))  # type: ignore[arg-type]
+
+
+def brief(past: agent.Past | None = None) -> agent.Brief:
+    """What the repository's own agent is told."""
+    return agent.brief(AGENT_FILE, past or agent.Past())
+
+
+def session(now: float = 0.0) -> Session:
+    """A session whose call may take ten minutes."""
+    return Session(Call(CALL_SID, ACCOUNT_SID, now + CALL_SECONDS), brief(), now)
+
+
+@dataclass
+class Buffer:
+    """Twilio's playout buffer: audio in order, in real time; marks echoed when reached, or by `clear`."""
+
+    played_until: float = 0.0  # when all that was sent will have played
+    frames: list[tuple[str, float, float]] = field(default_factory=list)  # item, from, to
+    marks: list[tuple[float, str]] = field(default_factory=list)  # when the echo is due, name
+
+    def add(self, item_id: str, octets: int, now: float) -> None:
+        begins = max(now, self.played_until)
+        self.played_until = begins + octets / 8000
+        self.frames.append((item_id, begins, self.played_until))
+
+    def mark(self, name: str, now: float) -> None:
+        self.marks.append((max(now, self.played_until), name))
+
+    def clear(self, now: float) -> None:
+        self.frames = [(item, begins, min(ends, now)) for item, begins, ends in self.frames if begins < now]
+        self.marks = [(min(at, now), name) for at, name in self.marks]
+        self.played_until = min(self.played_until, now)
+
+    def heard_ms(self, item_id: str, now: float) -> float:
+        return sum(
+            1000 * (min(ends, now) - begins) for item, begins, ends in self.frames if item == item_id and begins < now
+        )
+
+
+class World:
+    """One session, told of events, its actions carried out and judged. Time moves in `pass_time` only."""
+
+    def __init__(self, echo_delay: float = 0.0) -> None:
+        self.now = 1000.0
+        self.session = session(self.now)
+        self.echo_delay = echo_delay
+        self.twilio = Buffer()
+        self.sent_octets: Counter[str] = Counter()
+        self.mark_names: set[str] = set()
+        self.saying = ""  # the item whose audio is being told
+        self.model_open = False
+        self.model_closed = False
+        self.ready = False
+        self.stream_closed = False
+        self.creates: list[realtime.CreateResponse] = []  # not answered yet
+        self.active = ""
+        self.restarts = 0
+        self.transfers: list[actions.QueueTransfer] = []
+        self.ends: list[actions.RecordEnd] = []
+        self.answered: Counter[str] = Counter()
+        self.told_calls: set[str] = set()
+        self.cleared_items: set[str] = set()
+        self.done: list[Action] = []
+        self.polite = True
+
+    # What is told.
+
+    def tell(self, event: SessionEvent) -> list[Action]:
+        was_over = self.session.over
+        self.saying = event.item_id if isinstance(event, realtime.AudioDelta) else ""
+        before = self.session.departure
+        performed = self.session.handle(event, self.now)
+        assert not (was_over and performed), "nothing after the end"
+        for action in performed:
+            if isinstance(action, realtime.Append):
+                assert before is None, "no audio to the model once the caller is leaving it"
+                assert isinstance(event, media_streams.Media)
+                assert action.audio == event.payload, "audio is passed on unchanged"
+            self.perform(action, event)
+        assert self.session.over or self.session.deadline < NEVER, "somebody is waiting without a deadline"
+        return performed
+
+    def pass_time(self, seconds: float) -> None:
+        """Let time pass: echoes and ticks come in their order."""
+        until, still = self.now + seconds, 0
+        while True:
+            echo = self.twilio.marks[0][0] + self.echo_delay if self.twilio.marks else NEVER
+            tick = NEVER if self.session.over else self.session.deadline
+            at = min(echo, tick)
+            if at > until:
+                break
+            still = still + 1 if at <= self.now else 0
+            assert still < 20, "the deadline stands still: the timer would spin"
+            self.now = max(self.now, at)
+            if echo <= tick:
+                self.tell(media_streams.Mark(STREAM_SID, self.twilio.marks.pop(0)[1]))
+            else:
+                self.tell(actions.Tick())
+        self.now = until
+
+    # What is asked for.
+
+    def perform(self, action: Action, event: SessionEvent) -> None:
+        self.done.append(action)
+        if isinstance(action, media_streams.Media | media_streams.Mark | media_streams.Clear):
+            self._to_twilio(action)
+        elif isinstance(action, TO_MODEL):
+            self._to_model(action, event)
+        elif isinstance(action, actions.QueueTransfer):
+            self.transfers.append(action)
+            assert len(self.transfers) == 1, "one transfer a visit"
+            assert self.session.speech.stream_sid, "a call is transferred once its stream is up"
+            assert action.to.destination in self.session.brief.destinations
+        elif isinstance(action, actions.RecordEnd):
+            self.ends.append(action)
+        elif isinstance(action, actions.CloseModel):
+            self.model_closed = True
+        elif isinstance(action, actions.CloseStream):
+            assert not self.stream_closed, "closed once"
+            self.stream_closed = True
+        elif isinstance(action, actions.Log):
+            assert action.fields.keys() <= action.event.fields, f"{action.event} has no such field"
+            if action.event is events.HANDOFF_ASKED:
+                assert action.fields["destination"] in self.session.brief.destinations
+
+    def _to_twilio(self, action: media_streams.Media | media_streams.Mark | media_streams.Clear) -> None:
+        assert action.stream_sid == STREAM_SID, "nothing is sent before `start` has named the stream"
+        assert not self.stream_closed
+        if isinstance(action, media_streams.Media):
+            rings = action.payload == ringback.payload()
+            assert rings or not (self.transfers or self.ends), "the agent is mute once the request has left"
+            item = ringback.ITEM if rings else self.saying
+            octets = len(base64.b64decode(action.payload, validate=True))
+            self.twilio.add(item, octets, self.now)
+            self.sent_octets[item] += octets
+        elif isinstance(action, media_streams.Mark):
+            assert action.name not in self.mark_names, "marks are unique"
+            self.mark_names.add(action.name)
+            self.twilio.mark(action.name, self.now)
+        else:
+            self.twilio.clear(self.now)
+
+    def _to_model(self, action: Action, event: SessionEvent) -> None:
+        assert not self.model_closed, "the model's socket was closed"
+        assert self.model_open, "the model's socket is not open yet"
+        if not isinstance(action, realtime.UpdateSession):
+            assert self.ready, "nothing but the settings before `session.updated` with audio/pcmu"
+        assert not self.transfers, "nothing to the model once the request has left"
+        if isinstance(action, realtime.Truncate):
+            heard = self.twilio.heard_ms(action.item_id, self.now)
+            assert action.audio_end_ms <= self.sent_octets[action.item_id] // 8, "never more than was sent"
+            assert action.audio_end_ms <= heard + 1, "never more than can have been heard"
+            if not self.echo_delay and self.polite:
+                assert action.audio_end_ms >= heard - 2, "all that was heard, when marks come back at once"
+            assert action.item_id not in self.cleared_items or not self.polite, "an item is cut once"
+            self.cleared_items.add(action.item_id)
+        elif isinstance(action, realtime.CreateResponse):
+            self._created(action, event)
+        elif isinstance(action, realtime.FunctionOutput):
+            self.answered[action.call_id] += 1
+            assert self.answered[action.call_id] == 1, "a tool call is answered once"
+            assert action.call_id in self.told_calls
+
+    def _created(self, create: realtime.CreateResponse, event: SessionEvent) -> None:
+        if self.polite:
+            assert not self.active, "one response at a time"
+            allowed = 1 if isinstance(event, actions.Tick) else 0  # what hangs may be asked for again
+            assert len(self.creates) <= allowed + self.restarts, "one response is asked for at a time"
+            self.restarts += len(self.creates)
+        self.creates.append(create)
