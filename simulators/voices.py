@@ -100,8 +100,16 @@ class _Espeak:
 
 
 @functools.cache
-def _espeak() -> _Espeak:
+def _only_espeak() -> _Espeak:
     return _Espeak()
+
+
+_starting = threading.Lock()
+
+
+def _espeak() -> _Espeak:
+    with _starting:  # a cache alone lets threads that come together start it twice, which it does not bear
+        return _only_espeak()
 
 
 @functools.lru_cache(maxsize=512)

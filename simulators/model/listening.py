@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import json
 import re
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -166,8 +167,16 @@ class ListeningMind:
 
 
 @functools.cache
-def _recogniser(rules: tuple[Rule, ...]) -> Recogniser:
+def _only_recogniser(rules: tuple[Rule, ...]) -> Recogniser:
     return Recogniser([phrase for rule in rules for phrase in rule.phrases])
+
+
+_starting = threading.Lock()
+
+
+def _recogniser(rules: tuple[Rule, ...]) -> Recogniser:
+    with _starting:  # one for all, also when many calls ask for the first time together
+        return _only_recogniser(rules)
 
 
 def _spoken(step: Say) -> Say:

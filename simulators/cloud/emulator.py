@@ -1,0 +1,161 @@
+"""DynamoDB, SQS and Secrets Manager over the wire, in this process (moto), and the resources the stack needs in them.
+
+`provision` works as well against any other endpoint: another emulator, or AWS itself. What it finds it keeps.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from threading import Lock, Thread
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from werkzeug.serving import BaseWSGIServer, make_server
+
+if TYPE_CHECKING:
+    from boto3.session import Session
+
+VISIBILITY_SECONDS = 60
+"""Six times the transfer function's time limit, as AWS asks:
+https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html"""
+MAX_RECEIVES = 10
+RETENTION_SECONDS = 300
+
+
+class _QuietHandler(MotoRequestHandler):
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Write nothing: the log belongs to the call's events."""
+
+
+class _AtomicItems:
+    """Runs DynamoDB requests one at a time: conditional writes are atomic there, and moto does not make them so."""
+
+    def __init__(self, app: Callable[[dict[str, Any], Any], Iterable[bytes]]) -> None:
+        self._app = app
+        self._lock = Lock()
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        if str(environ.get("HTTP_X_AMZ_TARGET", "")).startswith("DynamoDB"):
+            with self._lock:
+                return self._app(environ, start_response)
+        return self._app(environ, start_response)
+
+
+class Emulator:
+    """Moto behind a socket on the loopback interface.
+
+    moto keeps its state per process, not per server: two emulators in one process see the same tables and queues.
+    """
+
+    def __init__(self) -> None:
+        self._server: BaseWSGIServer | None = None
+        self._thread: Thread | None = None
+
+    def start(self) -> str:
+        """Start listening on a free port; returns the endpoint URL."""
+        app = _AtomicItems(DomainDispatcherApplication(create_backend_app))
+        self._server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=_QuietHandler)
+        self._thread = Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, name="aws-emulator")
+        self._thread.start()
+        return f"http://127.0.0.1:{self._server.port}"
+
+    def stop(self) -> None:
+        """Stop listening and wait until the socket and the thread are gone."""
+        if self._server and self._thread:
+            self._server.shutdown()
+            self._thread.join()
+            self._server.server_close()
+            self._server = self._thread = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Secrets:
+    """The secret values the deployed parts read from Secrets Manager."""
+
+    account_sid: str
+    auth_token: str
+    openai_api_key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resources:
+    """Names and addresses of what `provision` made."""
+
+    ledger_table: str
+    queue_url: str
+    dead_letter_url: str
+    auth_token_secret: str
+    rest_secret: str
+    openai_secret: str
+
+
+def provision(session: Session, endpoint_url: str | None, secrets: Secrets, *, prefix: str) -> Resources:
+    """Make ledger table, transfer queue with its dead-letter queue and the three secrets; idempotent.
+
+    Args:
+        session: where region and credentials come from.
+        endpoint_url: the emulator; None for AWS itself.
+        secrets: what the secrets shall hold; a secret that exists gets a new value.
+        prefix: begins every name, so that several stacks can share one endpoint.
+    """
+    table = f"{prefix}-ledger"
+    _make_table(session.client("dynamodb", endpoint_url=endpoint_url), table)
+    sqs = session.client("sqs", endpoint_url=endpoint_url)
+    dead = _make_queue(sqs, f"{prefix}-transfers-dead", {})
+    dead_arn = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    redrive = json.dumps({"deadLetterTargetArn": dead_arn, "maxReceiveCount": str(MAX_RECEIVES)})
+    retention = {"MessageRetentionPeriod": str(RETENTION_SECONDS)}
+    queue = _make_queue(sqs, f"{prefix}-transfers", {"RedrivePolicy": redrive, **retention})
+    manager = session.client("secretsmanager", endpoint_url=endpoint_url)
+    rest = {"username": secrets.account_sid, "password": secrets.auth_token}
+    return Resources(
+        ledger_table=table,
+        queue_url=queue,
+        dead_letter_url=dead,
+        auth_token_secret=_put_secret(
+            manager, f"{prefix}/twilio-auth-token", json.dumps({"current": secrets.auth_token})
+        ),
+        rest_secret=_put_secret(manager, f"{prefix}/twilio-rest", json.dumps(rest)),
+        openai_secret=_put_secret(manager, f"{prefix}/openai-api-key", secrets.openai_api_key),
+    )
+
+
+def _make_queue(sqs: Any, name: str, attributes: dict[str, str]) -> str:
+    try:
+        made = sqs.create_queue(QueueName=name, Attributes={"VisibilityTimeout": str(VISIBILITY_SECONDS), **attributes})
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in {"QueueAlreadyExists", "QueueNameExists"}:
+            raise
+        made = sqs.get_queue_url(QueueName=name)
+    return str(made["QueueUrl"])
+
+
+def _make_table(dynamodb: Any, name: str) -> None:
+    try:
+        dynamodb.create_table(
+            TableName=name,
+            KeySchema=[{"AttributeName": "call_sid", "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": "call_sid", "AttributeType": "S"}],
+            BillingMode="PAY_PER_REQUEST",
+        )
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ResourceInUseException":
+            raise
+        return
+    dynamodb.get_waiter("table_exists").wait(TableName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+    dynamodb.update_time_to_live(
+        TableName=name, TimeToLiveSpecification={"Enabled": True, "AttributeName": "expires_at"}
+    )
+
+
+def _put_secret(manager: Any, name: str, value: str) -> str:
+    try:
+        manager.create_secret(Name=name, SecretString=value)
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ResourceExistsException":
+            raise
+        manager.put_secret_value(SecretId=name, SecretString=value)
+    return name

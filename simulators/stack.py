@@ -1,0 +1,248 @@
+"""The whole of Patchthrough on this machine, with a stand-in for each neighbour that the settings do not name.
+
+The handlers run in this process, the relay in its own.
+
+What decides here: the order in which parts start, and that they stop in the reverse of it: the relay first, so that its
+calls can still ask the webhook what next; the emulator last.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TextIO, cast
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from contracts.ledger import Ledger
+from functions.environment import EnvironmentRefused
+from functions.transfer import handler as transfer
+from functions.transfer.directory import DirectoryRefused
+from functions.voice_webhook import handler as voice_webhook
+from simulators.carrier import Carrier
+from simulators.cloud.context import Function
+from simulators.cloud.emulator import Emulator, Resources, Secrets, provision
+from simulators.cloud.event_source import EventSource
+from simulators.cloud.gateway import Gateway
+from simulators.model import Mind, Model
+from simulators.relay_process import RelayProcess, Sink
+from simulators.settings import Settings, StackError
+
+_CLIENTS = Config(max_pool_connections=50, connect_timeout=2, read_timeout=30, retries={"total_max_attempts": 2})
+_FUNCTION_SECONDS = 10.0
+# A sentence and two questions: enough for the webhook's answers to lead from a lost stream to a person.
+_SEE_OFF_SECONDS = 7.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalStack:
+    """A running stack. `carrier` and `model` are None where the environment named the real one."""
+
+    webhook: str
+    media: str
+    account_sid: str
+    auth_token: str
+    queue_url: str
+    ledger: Ledger
+    relay: RelayProcess
+    carrier: Carrier | None
+    model: Model | None
+
+    def ready(self) -> dict[str, str]:
+        """What a caller needs to know, as `serve` prints it."""
+        return {
+            "webhook": self.webhook,
+            "media": self.media,
+            "account_sid": self.account_sid,
+            "auth_token": self.auth_token,
+            "queue_url": self.queue_url,
+        }
+
+
+class _Lines(io.TextIOBase):
+    """A text stream for a function's log: each JSON line written goes to the sink, anything else to stderr."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+
+    def write(self, text: str, /) -> int:
+        for line in text.splitlines():
+            try:
+                record = json.loads(line)
+            except ValueError:
+                record = None
+            if isinstance(record, dict):
+                self._sink(record)
+            elif line:
+                sys.stderr.write(f"{line}\n")
+        return len(text)
+
+
+@asynccontextmanager
+async def local_stack(
+    settings: Settings, environ: Mapping[str, str], sink: Sink, *, mind: Callable[[], Mind]
+) -> AsyncIterator[LocalStack]:
+    """Bring everything up, and down again at the end of the block.
+
+    Args:
+        settings: what is real, where, and as whom.
+        environ: what the relay's process inherits beside what it is told.
+        sink: takes every logged event, from any thread.
+        mind: makes the stand-in model's mind, one a session.
+
+    Raises:
+        StackError: something cannot start; everything that did is stopped again.
+    """
+    async with AsyncExitStack() as up:
+        ports = free_port(settings.webhook_port, "WEBHOOK_PORT"), free_port(settings.relay_port, "RELAY_PORT")
+        session, endpoint, resources = await _cloud(up, settings)
+        model = None if settings.openai_realtime_url else Model(mind, api_key=settings.openai_api_key)
+        if model:
+            up.push_async_callback(model.stop)
+            await model.start()
+            await asyncio.to_thread(mind().hear, b"")  # loads what it needs now, not while the first caller waits
+        carrier = await _carrier(up, settings, sink)
+        told = _environment(settings, ports, session, endpoint, resources)
+        told["OPENAI_REALTIME_URL"] = settings.openai_realtime_url or (model.url if model else "")
+        told["TWILIO_API_BASE_URL"] = settings.twilio_api_base_url or (carrier.api_base_url if carrier else "")
+        clients = partial(session.client, endpoint_url=endpoint, config=_CLIENTS)
+        await _functions(up, told, clients, resources, cast(TextIO, _Lines(sink)), ports[0])
+        relay = RelayProcess({**environ, **told}, sink)
+        up.push_async_callback(_see_off, relay)
+        up.push_async_callback(relay.stop, settings.drain_seconds + 5.0)
+        await relay.start()
+        yield LocalStack(
+            webhook=f"http://127.0.0.1:{ports[0]}",
+            media=f"ws://127.0.0.1:{ports[1]}",
+            account_sid=settings.account_sid,
+            auth_token=settings.auth_token,
+            queue_url=resources.queue_url,
+            ledger=Ledger(clients("dynamodb"), resources.ledger_table, time.time),
+            relay=relay,
+            carrier=carrier,
+            model=model,
+        )
+
+
+async def _see_off(relay: RelayProcess) -> None:
+    """Let callers whom the relay left behind ask the webhook for a person before it goes too."""
+    if relay.left_behind:
+        await asyncio.sleep(_SEE_OFF_SECONDS)
+
+
+def free_port(port: int, name: str) -> int:
+    """The port itself if nobody listens there; for 0 some free one.
+
+    Raises:
+        StackError: it is taken; `name` is the variable that moves it.
+    """
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            why = f"cannot be used ({error.strerror})"
+            raise StackError(f"port {port}", why, f"stop the program that uses it, or set {name} to another") from error
+        return int(probe.getsockname()[1])
+
+
+async def _cloud(up: AsyncExitStack, settings: Settings) -> tuple[boto3.Session, str, Resources]:
+    session = await asyncio.to_thread(boto3.Session, region_name=settings.region)
+    if settings.aws_endpoint_url:
+        endpoint, prefix = settings.aws_endpoint_url, "patchthrough-local"
+    else:
+        emulator = Emulator()
+        up.push_async_callback(asyncio.to_thread, emulator.stop)
+        endpoint = emulator.start()
+        prefix = f"patchthrough-{endpoint.rpartition(':')[2]}"
+        session = boto3.Session("local", "local", region_name=settings.region)
+    secrets = Secrets(
+        account_sid=settings.account_sid, auth_token=settings.auth_token, openai_api_key=settings.openai_api_key
+    )
+    if session.get_credentials() is None:
+        session = boto3.Session("local", "local", region_name=settings.region)
+    try:
+        resources = await asyncio.to_thread(provision, session, endpoint, secrets, prefix=prefix)
+    except (BotoCoreError, ClientError) as error:
+        raise StackError(f"AWS at {endpoint}", str(error), "check AWS_ENDPOINT_URL and the credentials") from error
+    return session, endpoint, resources
+
+
+async def _carrier(up: AsyncExitStack, settings: Settings, sink: Sink) -> Carrier | None:
+    if settings.twilio_api_base_url:
+        return None
+    carrier = Carrier(
+        account_sid=settings.account_sid,
+        auth_token=settings.auth_token,
+        allow_ws=True,
+        on_event=sink,
+    )
+    up.push_async_callback(carrier.stop)
+    await carrier.start()
+    return carrier
+
+
+def _environment(
+    settings: Settings, ports: tuple[int, int], session: boto3.Session, endpoint: str, resources: Resources
+) -> dict[str, str]:
+    credentials = session.get_credentials()
+    assert credentials, "the session was made with credentials"
+    frozen = credentials.get_frozen_credentials()
+    return {
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_REGION": settings.region,
+        "AWS_DEFAULT_REGION": settings.region,
+        "AWS_ACCESS_KEY_ID": frozen.access_key or "",
+        "AWS_SECRET_ACCESS_KEY": frozen.secret_key or "",
+        **({"AWS_SESSION_TOKEN": frozen.token} if frozen.token else {}),
+        "TWILIO_ACCOUNT_SID": settings.account_sid,
+        "TWILIO_AUTH_TOKEN_SECRET": resources.auth_token_secret,
+        "TWILIO_REST_SECRET": resources.rest_secret,
+        "OPENAI_API_KEY_SECRET": resources.openai_secret,
+        "LEDGER_TABLE": resources.ledger_table,
+        "TRANSFER_QUEUE_URL": resources.queue_url,
+        "AGENT_FILE": str(settings.agent_file.resolve()),
+        "PUBLIC_WEBHOOK_ORIGIN": settings.webhook_origin or f"http://127.0.0.1:{ports[0]}",
+        "PUBLIC_MEDIA_ORIGIN": settings.media_origin or f"ws://127.0.0.1:{ports[1]}",
+        "RELAY_HOST": "127.0.0.1",
+        "RELAY_PORT": str(ports[1]),
+        "DRAIN_SECONDS": str(settings.drain_seconds),
+    }
+
+
+async def _functions(
+    up: AsyncExitStack,
+    told: Mapping[str, str],
+    clients: Callable[..., Any],
+    resources: Resources,
+    log: TextIO,
+    port: int,
+) -> None:
+    shared = {"dynamodb": clients("dynamodb"), "secrets": clients("secretsmanager"), "stream": log}
+    region = told["AWS_REGION"]
+    try:
+        transfers = transfer.build(told, sqs=clients("sqs"), **shared)
+        webhook = voice_webhook.build(told, **shared)
+    except (EnvironmentRefused, DirectoryRefused) as error:
+        raise StackError("the functions", str(error), "correct what it names") from error
+    for name, queue_url, handler in (
+        ("transfer", resources.queue_url, transfers.handler),
+        ("transfer-last-resort", resources.dead_letter_url, transfers.last_resort),
+    ):
+        function = Function(name=name, handler=handler, timeout=_FUNCTION_SECONDS, region=region)
+        source = EventSource(client=clients("sqs"), queue_url=queue_url, function=function)
+        up.push_async_callback(asyncio.to_thread, source.stop)
+        await asyncio.to_thread(source.start)
+    gateway = Gateway(Function(name="voice-webhook", handler=webhook, timeout=_FUNCTION_SECONDS, region=region))
+    up.push_async_callback(gateway.stop)
+    await gateway.start(port)

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from contracts.agent_file import load as load_agent
+from contracts.events import VOCABULARY
+from simulators import scenarios
+from simulators.report.run import Turn
+from simulators.scenarios import Scenario
+from simulators.settings import ROOT, StackError
+
+
+@pytest.mark.parametrize("name", scenarios.names())
+def test_every_scenario_speaks_of_events_and_destinations_that_exist(name: str) -> None:
+    scenario = scenarios.load(name)
+    agent = load_agent(ROOT / "agent.yaml")
+    assert scenario.callees.keys() | scenario.ring_seconds.keys() <= agent.destinations.keys()
+    for pattern in [*scenario.expect, *scenario.never]:
+        assert pattern.keys() - {"event"} <= VOCABULARY[pattern["event"]].fields
+
+
+def test_the_five_scenarios_are_there() -> None:
+    assert scenarios.names() == ["billing", "caller-hangs-up", "hours", "no-answer", "press-zero"]
+
+
+def test_an_unknown_scenario_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(StackError, match=r"none of that name; choose one of billing, caller-hangs-up"):
+        scenarios.load("../billing")
+
+
+def test_what_the_caller_will_say_is_known_beforehand() -> None:
+    assert scenarios.load("billing").lines()[0] == "What are your opening hours?"
+    assert len(scenarios.load("billing").lines()) == 3
+
+
+def a_scenario(**promises: Any) -> Scenario:
+    return Scenario.model_validate({"title": "t", "caller": [], "expect": [], **promises})
+
+
+def test_what_was_promised_must_have_happened_in_order() -> None:
+    lines: list[dict[str, Any]] = [{"event": "a", "x": 1}, {"event": "b"}, {"event": "a", "x": 2}]
+    assert scenarios.missing(a_scenario(expect=[{"event": "b"}, {"event": "a", "x": 2}]), lines) == []
+    assert scenarios.missing(a_scenario(expect=[{"event": "b"}, {"event": "a", "x": 1}]), lines) == [
+        "a (x 1) happened too early"
+    ]
+    assert scenarios.missing(a_scenario(expect=[{"event": "c"}]), lines) == ["c happened never"]
+    assert scenarios.missing(a_scenario(never=[{"event": "b"}]), lines) == ["b happened, and must not"]
+
+
+def test_what_must_be_said_must_have_been_said_by_the_right_one() -> None:
+    wanted = a_scenario(said=[{"who": "agent", "matches": "(?i)did not answer"}])
+    assert scenarios.missing(wanted, [], [Turn("agent", "Billing did not answer.")]) == []
+    assert scenarios.missing(wanted, [], [Turn("caller", "Billing did not answer.")]) == [
+        "the agent never said anything like '(?i)did not answer'"
+    ]
