@@ -1,7 +1,7 @@
 # Needs make and Python >= 3.11; everything else is fetched from the package index into .venv and .tools.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test check bench format clean
+.PHONY: help setup demo serve test check bench synth image format clean
 
 PYTHON ?= python3
 export UV_PYTHON_DOWNLOADS := never
@@ -44,9 +44,20 @@ check: .venv/.synced ## Format, lint, types, import direction, tests
 bench: .venv/.synced ## Measure the relay beside the floor and a plain relay (QUICK=1: under a minute)
 	@$(RUN) -m benchmarks $(if $(QUICK),--quick)
 
+node_modules/.bin/cdk: package-lock.json .venv/.synced
+	@PATH=$(CURDIR)/.venv/bin:$$PATH npm ci --silent
+	@touch $@
+
+synth: node_modules/.bin/cdk ## Write the CloudFormation template (STAGE=dev|prod)
+	@PATH=$(CURDIR)/.venv/bin:$$PATH CDK_DISABLE_NOTICES=1 $< synth --quiet -c stage=$(or $(STAGE),dev)
+
+image: ## Build the relay's image with docker, podman or buildah
+	@tool=$$(command -v docker || command -v podman || command -v buildah) || { echo "image: install docker, podman or buildah" >&2; exit 1; }; \
+	"$$tool" build --platform linux/arm64 -f containers/media_relay/Dockerfile -t patchthrough-relay .
+
 format: .venv/.synced ## Format and fix
 	@$(RUN) -m ruff format .
 	@$(RUN) -m ruff check --fix .
 
 clean: ## Remove what was installed and made
-	@rm -rf .venv .tools runs .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage*
+	@rm -rf .venv .tools .build cdk.out node_modules runs .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage*

@@ -23,7 +23,7 @@ from contracts.ledger import Ledger
 from contracts.row import Turn
 from contracts.transfer import TransferRequest
 
-SAVE_SECONDS = 10.0  # how much of a conversation a dying relay may take with it
+SAVE_SECONDS = 20.0  # how much of a conversation a dying relay may take with it
 SETTLE_SECONDS = 2.0  # what a closing stream waits for the ledger at most
 
 

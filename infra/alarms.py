@@ -1,0 +1,164 @@
+"""When somebody is told, and where it says what to do: every alarm is named after its heading in `docs/runbook.md`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from aws_cdk import Duration
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_cloudwatch_actions as actions
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_sns as sns
+from aws_cdk import aws_sns_subscriptions as subscriptions
+from constructs import Construct
+
+from contracts import events
+from contracts.events import Event, Part
+from contracts.metrics import NAMESPACE, Metric
+from infra import metrics
+from infra.relay_service import RelayService
+from infra.settings import Settings
+from infra.transfer_queue import TransferQueue
+from infra.webhook_api import WebhookApi
+
+_MINUTE = Duration.minutes(1)
+_AT_MOST = cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD
+_AT_LEAST = cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watch:
+    """An alarm: `metric` is beyond `limit` (more; or less, if `at_least`) in `of` of `within` minutes.
+
+    `silence_is_bad`: a metric that is not published at all is an alarm too.
+    """
+
+    metric: cloudwatch.IMetric
+    limit: float
+    of: int = 1
+    within: int = 1
+    at_least: bool = False
+    silence_is_bad: bool = False
+
+
+def anchor(heading: str) -> str:
+    """The address of a heading within its page, as code hosts make it."""
+    return re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-")
+
+
+class Alarms(Construct):
+    """Every alarm, and the topic that tells of them. `all` is in the order of the run book."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        settings: Settings,
+        webhook: WebhookApi,
+        transfers: TransferQueue,
+        relay: RelayService,
+        relay_log: logs.ILogGroup,
+    ) -> None:
+        super().__init__(scope, id_)
+        self._relay_log = relay_log
+        self.topic = sns.Topic(self, "Topic", display_name=settings.stack_name, enforce_ssl=True)
+        if settings.alarm_email:
+            self.topic.add_subscription(subscriptions.EmailSubscription(settings.alarm_email))
+        watches = {
+            **dict(_webhook(webhook)),
+            **dict(_transfers(transfers)),
+            **dict(self._relay(relay, settings)),
+        }
+        self.all = [self._alarm(heading, watch, settings) for heading, watch in watches.items()]
+
+    def _relay(self, relay: RelayService, settings: Settings) -> Iterator[tuple[str, Watch]]:
+        tasks = settings.relay
+        full = self._count(events.MEDIA_REFUSED, logs.FilterPattern.number_value("$.status", "=", 503), suffix=".503")
+        yield (
+            "Tasks missing",
+            Watch(
+                metric=relay.target_group.metrics.healthy_host_count(statistic="Minimum", period=_MINUTE),
+                limit=tasks.min_tasks,
+                of=3,
+                within=3,
+                at_least=True,
+                silence_is_bad=True,
+            ),
+        )
+        yield "Tasks nearly full", Watch(metric=metrics.live_calls(), limit=tasks.calls_per_task * 0.8, of=2, within=2)
+        yield "Calls turned away", Watch(metric=full, limit=0)
+        yield "Streams lost", Watch(metric=_five(metrics.count(Metric.STREAMS_LOST, Part.WEBHOOK)), limit=2)
+        yield "Model failing", Watch(metric=_five(self._count(events.MODEL_FAILED)), limit=2)
+        yield "Hand-offs not queued", Watch(metric=self._count(events.HANDOFF_FAILED), limit=0)
+        yield "Effects failing", Watch(metric=_five(self._count(events.EFFECT_FAILED)), limit=2)
+
+    def _count(self, event: Event, *conditions: logs.JsonPattern, suffix: str = "") -> cloudwatch.Metric:
+        name = f"{event.name}{suffix}"
+        named = logs.FilterPattern.string_value("$.event", "=", event.name)
+        logs.MetricFilter(
+            self,
+            f"Count {name}",
+            log_group=self._relay_log,
+            filter_pattern=logs.FilterPattern.all(named, *conditions),
+            metric_namespace=NAMESPACE,
+            metric_name=name,
+            metric_value="1",
+        )
+        return metrics.logged(name)
+
+    def _alarm(self, heading: str, watch: Watch, settings: Settings) -> cloudwatch.Alarm:
+        missing = cloudwatch.TreatMissingData
+        alarm = cloudwatch.Alarm(
+            self,
+            heading.title().replace(" ", ""),
+            alarm_name=f"{settings.stack_name}: {heading}",
+            alarm_description=f"{heading}. What callers hear and what to do: {settings.runbook_url}#{anchor(heading)}",
+            metric=watch.metric,
+            threshold=watch.limit,
+            comparison_operator=_AT_LEAST if watch.at_least else _AT_MOST,
+            evaluation_periods=watch.within,
+            datapoints_to_alarm=watch.of,
+            treat_missing_data=missing.BREACHING if watch.silence_is_bad else missing.NOT_BREACHING,
+        )
+        alarm.add_alarm_action(actions.SnsAction(self.topic))
+        alarm.add_ok_action(actions.SnsAction(self.topic))
+        return alarm
+
+
+def _webhook(webhook: WebhookApi) -> Iterator[tuple[str, Watch]]:
+    function = webhook.answers.live
+    server_errors = webhook.api.metric_server_error(statistic="Sum", period=_MINUTE)
+    yield "Webhook unreachable", Watch(metric=server_errors, limit=0)
+    yield "Webhook failing", Watch(metric=function.metric_errors(statistic="Sum", period=_MINUTE), limit=0)
+    yield "Webhook throttled", Watch(metric=function.metric_throttles(statistic="Sum", period=_MINUTE), limit=0)
+    yield (
+        "Webhook slow",
+        Watch(metric=function.metric_duration(statistic="p99", period=_MINUTE), limit=2000, of=3, within=5),
+    )
+    yield "Questions answered by rote", Watch(metric=metrics.count(Metric.HANDLER_FAILURES, Part.WEBHOOK), limit=0)
+    yield "Ledger failing", Watch(metric=metrics.count(Metric.LEDGER_FAILURES, Part.WEBHOOK), limit=0)
+    yield "Requests refused", Watch(metric=_five(metrics.count(Metric.REQUESTS_REFUSED, Part.WEBHOOK)), limit=4)
+    yield (
+        "Default person dialled",
+        Watch(metric=_five(metrics.count(Metric.DEFAULT_PERSON_DIALLED, Part.WEBHOOK)), limit=2),
+    )
+
+
+def _transfers(transfers: TransferQueue) -> Iterator[tuple[str, Watch]]:
+    dial, last = transfers.transfer.function, transfers.last_resort.function
+    age = transfers.queue.metric_approximate_age_of_oldest_message(statistic="Maximum", period=_MINUTE)
+    dead = transfers.dead_letters.metric_approximate_number_of_messages_visible(statistic="Maximum", period=_MINUTE)
+    yield "Transfers waiting", Watch(metric=age, limit=15)
+    yield "Transfers failing", Watch(metric=metrics.count(Metric.TRANSFERS_FAILED, Part.TRANSFER), limit=0)
+    yield "Transfers interrupted", Watch(metric=metrics.count(Metric.HANDLER_FAILURES, Part.TRANSFER), limit=0)
+    yield "Transfer function failing", Watch(metric=dial.metric_errors(statistic="Sum", period=_MINUTE), limit=0)
+    yield "Messages malformed", Watch(metric=metrics.count(Metric.TRANSFERS_MALFORMED, Part.TRANSFER), limit=0)
+    yield "Last resort used", Watch(metric=last.metric_invocations(statistic="Sum", period=_MINUTE), limit=0)
+    yield "Last resort failing", Watch(metric=dead, limit=0, of=3, within=3)
+
+
+def _five(metric: cloudwatch.Metric) -> cloudwatch.Metric:
+    return metric.with_(period=Duration.minutes(5))

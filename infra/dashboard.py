@@ -1,0 +1,108 @@
+"""What an operator looks at: one dashboard, and the saved log queries."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+
+from contracts import events
+from contracts.events import Part
+from contracts.metrics import Metric
+from infra import metrics
+from infra.alarms import Alarms
+from infra.settings import Settings
+from infra.transfer_queue import TransferQueue
+from infra.webhook_api import WebhookApi
+
+_CALL_SID = "CA00000000000000000000000000000000"  # to be replaced by whoever asks
+_FAILED = (
+    f'filter event in ["{events.TRANSFER_REFUSED}", "{events.HANDOFF_FAILED}", "{events.TRANSFER_MALFORMED}"]'
+    f' or (event = "{events.TRANSFER_OVER}" and outcome != "bridged")'
+)
+QUERIES: Mapping[str, Sequence[str]] = {
+    "One call by its SID": (
+        "fields @timestamp, part, event, @message",
+        f'filter call_sid = "{_CALL_SID}"',
+        "sort @timestamp asc",
+    ),
+    "Failed transfers": (
+        "fields @timestamp, call_sid, destination, outcome, why, status, code",
+        _FAILED,
+        "sort @timestamp desc",
+    ),
+    # The first response's first audio, after the stream's start; a call without any comes first.
+    "Slowest first words": (
+        f'filter event in ["{events.STREAM_STARTED}", "{events.RESPONSE_AUDIO}"]',
+        f'fields strcontains(event, "{events.STREAM_STARTED}") as is_start',
+        "fields toMillis(@timestamp) * is_start as started",
+        "fields toMillis(@timestamp) + 1000000000000 * is_start as spoke",
+        "stats min(spoke) - max(started) as first_words_ms by call_sid",
+        "sort first_words_ms desc",
+        "limit 50",
+    ),
+}
+
+
+class Dashboard(Construct):
+    """Calls, transfers, what went wrong, and every alarm's state; the queries are saved under the stack's name."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        settings: Settings,
+        webhook: WebhookApi,
+        transfers: TransferQueue,
+        alarms: Alarms,
+        log_groups: Sequence[logs.ILogGroup],
+    ) -> None:
+        super().__init__(scope, id_)
+        self.dashboard = cloudwatch.Dashboard(self, "Dashboard", dashboard_name=settings.stack_name)
+        self.dashboard.add_widgets(cloudwatch.AlarmStatusWidget(title="Alarms", alarms=alarms.all, width=24))
+        count = metrics.count
+        self._row(
+            ("Live calls per task", [metrics.live_calls()]),
+            (
+                "Calls",
+                [count(name, Part.WEBHOOK) for name in (Metric.CALLS_RECEIVED, Metric.STREAMS_OFFERED)],
+            ),
+            (
+                "Streams lost, callers put through without the agent",
+                [count(name, Part.WEBHOOK) for name in (Metric.STREAMS_LOST, Metric.DEFAULT_PERSON_DIALLED)],
+            ),
+        )
+        dialled = (Metric.TRANSFERS_DIALLED, Metric.CALLER_GONE, Metric.TRANSFERS_FAILED, Metric.TRANSFERS_AMBIGUOUS)
+        ended = (Metric.TRANSFERS_BRIDGED, Metric.TRANSFERS_UNANSWERED)
+        function = webhook.answers.live
+        self._row(
+            ("Transfers", [*(count(m, Part.TRANSFER) for m in dialled), *(count(m, Part.WEBHOOK) for m in ended)]),
+            (
+                "Queue: age of the oldest message, dead letters",
+                [
+                    transfers.queue.metric_approximate_age_of_oldest_message(),
+                    transfers.dead_letters.metric_approximate_number_of_messages_visible(),
+                ],
+            ),
+            (
+                "Webhook: milliseconds",
+                [function.metric_duration(statistic="p50"), function.metric_duration(statistic="p99")],
+            ),
+        )
+        for name, lines in QUERIES.items():
+            logs.CfnQueryDefinition(
+                self,
+                name.title().replace(" ", ""),
+                name=f"{settings.stack_name}/{name}",
+                query_string="\n| ".join(lines),
+                log_group_names=[group.log_group_name for group in log_groups],
+            )
+
+    def _row(self, *graphs: tuple[str, Sequence[cloudwatch.IMetric]]) -> None:
+        width = 24 // len(graphs)
+        self.dashboard.add_widgets(
+            *(cloudwatch.GraphWidget(title=title, left=list(shown), width=width) for title, shown in graphs)
+        )
