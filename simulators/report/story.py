@@ -15,7 +15,7 @@ STAGES: Mapping[str, str] = {
     events.STREAM_STARTED.name: "relay: the stream is up",
     events.MODEL_READY.name: "relay: the model is ready",
     events.HANDOFF_ASKED.name: "relay: a person is asked for",
-    events.HANDOFF_ANNOUNCED.name: "relay: the caller has heard of it",
+    events.HANDOFF_ANNOUNCED.name: "relay: the hand-off line is over",
     events.HANDOFF_QUEUED.name: "relay: the request is queued",
     events.TRANSFER_CLAIMED.name: "transfer: the request is claimed",
     events.TRANSFER_SENT.name: "transfer: Twilio is asked",

@@ -28,7 +28,7 @@ _LINES: Mapping[str, tuple[str, str, str]] = {
     events.KEY_PRESSED.name: ("⌨", "cyan", "a key is pressed"),
     events.TOOL_CALLED.name: ("⚙", "cyan", "the agent calls {tool}"),
     events.HANDOFF_ASKED.name: ("☎", "cyan", "a person is asked for: {destination} ({reason})"),
-    events.HANDOFF_ANNOUNCED.name: ("☎", "cyan", "the caller has heard of it"),
+    events.HANDOFF_ANNOUNCED.name: ("☎", "cyan", "the hand-off line: {how}"),
     events.HANDOFF_QUEUED.name: ("☎", "cyan", "the request is queued ({ms} ms)"),
     events.HANDOFF_FAILED.name: ("✘", "red", "the request cannot be queued: {why}"),
     events.TRANSFER_CLAIMED.name: ("☎", "cyan", "the request is claimed by {by}, attempt {attempt}"),
@@ -92,10 +92,10 @@ class LiveTimeline:
         self._print(moment(line) - self._start, Text.assemble((f"{icon} ", style), (text, style)))
 
     def said(self, who: str, text: str, at: float) -> None:
-        """Print what somebody said at that moment (seconds since the epoch)."""
-        self._print(
-            at - (self._start or at), Text.assemble((f"  {who:<7}", f"bold {_VOICES.get(who, '')}"), f"“{text}”")
-        )
+        """Print what somebody said at that moment (seconds since the epoch); before the call nobody says anything."""
+        if self._start is None:
+            return
+        self._print(at - self._start, Text.assemble((f"  {who:<7}", f"bold {_VOICES.get(who, '')}"), f"“{text}”"))
 
     def _print(self, at: float, text: Text) -> None:
         self._console.print(Text.assemble((f"{at:6.2f} s  ", "dim"), text))
