@@ -6,8 +6,9 @@ Lambdas read the same file, already checked, without pydantic: their cold start 
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
@@ -82,6 +83,23 @@ class AgentFileError(ValueError):
     """`agent.yaml` cannot be used; the text names file, path of each error and remedy, one a line."""
 
 
+class _OnceOnly(yaml.SafeLoader):
+    """Refuses a key that is given twice; YAML's own loader takes the last, and a person would be lost silently."""
+
+    def construct_mapping(
+        self,
+        node: yaml.MappingNode,
+        deep: bool = False,  # noqa: FBT001, FBT002 - as it is called by PyYAML
+    ) -> dict[Hashable, Any]:
+        """A mapping whose keys differ."""
+        seen = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"{key.value} is given twice", key.start_mark)
+            seen.add(key.value if isinstance(key, yaml.ScalarNode) else id(key))
+        return super().construct_mapping(node, deep)
+
+
 def load(path: Path) -> AgentFile:
     """Read and check an agent file.
 
@@ -89,7 +107,7 @@ def load(path: Path) -> AgentFile:
         AgentFileError: it is missing, is not YAML, or breaks a rule.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), _OnceOnly)  # noqa: S506 - it is a safe loader
     except OSError as error:
         raise AgentFileError(f"{path}: cannot be read ({error.strerror}); set AGENT_FILE to your agent file") from error
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:

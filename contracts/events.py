@@ -19,7 +19,6 @@ class Part(StrEnum):
     RELAY = "relay"
     TRANSFER = "transfer"
     CARRIER = "carrier"
-    MODEL = "model"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +45,9 @@ def _event(name: str, *fields: str) -> Event:
 CALL_RECEIVED = _event("call.received", "caller", "called", "replay")
 REQUEST_REFUSED = _event("request.refused", "route", "status", "why")
 STREAM_OFFERED = _event("stream.offered", "visit", "why")
-STREAM_STATUS = _event("stream.status", "stream_sid", "stream_event", "stream_error")
-STREAM_QUESTION = _event("stream.question", "decision", "visit", "why")
-DIAL_ENDED = _event("dial.ended", "request_id", "destination", "dial_status", "outcome", "seconds")
+STREAM_STATUS = _event("stream.status", "stream_sid", "stream_event")
+STREAM_QUESTION = _event("stream.question", "decision", "visit")
+DIAL_ENDED = _event("dial.ended", "request_id", "dial_status", "outcome", "seconds")
 LEG_STATUS = _event("leg.status", "request_id", "child_sid", "status")
 CALL_STATUS = _event("call.status", "status", "seconds")
 CALL_ENDED = _event("call.ended", "reason", "by", "seconds")
@@ -77,20 +76,19 @@ RELAY_DRAINING = _event("relay.draining", "live_calls", "seconds")
 RELAY_STOPPED = _event("relay.stopped", "live_calls")
 MEDIA_REFUSED = _event("media.refused", "status", "why")
 MEDIA_ACCEPTED = _event("media.accepted", "visit")
-STREAM_STARTED = _event("stream.started", "stream_sid", "visit", "ms")
-STREAM_ENDED = _event("stream.ended", "stream_sid", "by", "why", "code", "seconds")
+STREAM_STARTED = _event("stream.started", "stream_sid")
+STREAM_ENDED = _event("stream.ended", "by", "why", "code")
 MODEL_CONNECTED = _event("model.connected", "ms")
-MODEL_READY = _event("model.ready", "ms")
+MODEL_READY = _event("model.ready")
 MODEL_FAILED = _event("model.failed", "why", "code")
 MODEL_ERROR = _event("model.error", "code", "kind", "client_event")
-RESPONSE_STARTED = _event("response.started", "response_id", "purpose")
-RESPONSE_AUDIO = _event("response.audio", "response_id", "ms")
+RESPONSE_STARTED = _event("response.started", "response_id")
+RESPONSE_AUDIO = _event("response.audio", "response_id")
 RESPONSE_DONE = _event(
     "response.done",
     "response_id",
     "status",
     "why",
-    "audio_ms",
     "input_tokens",
     "output_tokens",
     "audio_input_tokens",
@@ -108,11 +106,11 @@ HANDOFF_QUEUED = _event("handoff.queued", "request_id", "ms")
 HANDOFF_FAILED = _event("handoff.failed", "request_id", "why")
 HANDOFF_RELEASED = _event("handoff.released", "request_id", "why")
 FRAME_MALFORMED = _event("frame.malformed", "side", "kind")
-FRAMES_DROPPED = _event("frames.dropped", "side", "malformed", "congested")
+FRAMES_DROPPED = _event("frames.dropped", "malformed", "congested")
 LIMIT_REACHED = _event("limit.reached", "limit")
 EFFECT_FAILED = _event("effect.failed", "effect", "error")
 
-# What only the simulated carrier can see: the caller's side of the line.
+# Written by the simulated carrier, which imports nothing of ours: the caller's side of the line.
 LINE = _event("line", "what", "detail", "seconds")
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from enum import StrEnum
 
 from contracts.claim import Claim, Claimed, UnknownCall, may_dial, rung
 from contracts.row import (
@@ -24,31 +23,13 @@ from contracts.row import (
     Turn,
 )
 from contracts.store import Client, Store
-from contracts.stream import TOKEN_SECONDS
 from contracts.transfer import Outcome, TransferRequest
+from contracts.visit import Refusal, StreamRefused, may_take, next_visit
 
 ROW_SECONDS = 24 * 3600
 TURNS = 60
 TURN_CHARS = 1000
 TERMINAL_STATUS = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
-
-
-class Refusal(StrEnum):
-    """Why a stream token was not taken."""
-
-    UNKNOWN_CALL = "unknown_call"
-    WRONG_TOKEN = "wrong_token"  # noqa: S105 - the name of a refusal
-    SPENT = "spent"
-    EXPIRED = "expired"
-    CALL_OVER = "call_over"
-
-
-class StreamRefused(Exception):  # noqa: N818 - it names what happened to the stream
-    """The token opens nothing; `reason` says why."""
-
-    def __init__(self, reason: Refusal) -> None:
-        super().__init__(reason.value)
-        self.reason = reason
 
 
 class Ledger:
@@ -100,11 +81,8 @@ class Ledger:
         """
 
         def decide(row: Row) -> Row | None:
-            if row.over or visit != row.stream.visit + 1:
-                return None
-            lost = row.stream.lost + after_loss
-            offered = Stream(visit, nonce, digest, offered_at=self._now(), after_loss=after_loss, lost=lost)
-            return replace(row, stream=offered)
+            offered = next_visit(row, visit, nonce=nonce, digest=digest, now=self._now(), after_loss=after_loss)
+            return replace(row, stream=offered) if offered else None
 
         return self._change(call_sid, decide)
 
@@ -118,17 +96,10 @@ class Ledger:
 
         def decide(row: Row) -> Row | None:
             nonlocal refusal
-            stream = row.stream
-            if row.over:
-                refusal = Refusal.CALL_OVER
-            elif stream.digest != digest:
-                refusal = Refusal.WRONG_TOKEN
-            elif stream.state is not StreamState.OFFERED:
-                refusal = Refusal.SPENT
-            elif self._now() - stream.offered_at > TOKEN_SECONDS:
-                refusal = Refusal.EXPIRED
-            else:
-                return replace(row, stream=replace(stream, state=StreamState.LIVE))
+            live_or_not = may_take(row, digest, self._now())
+            if isinstance(live_or_not, Stream):
+                return replace(row, stream=live_or_not)
+            refusal = live_or_not
             return None
 
         row, changed = self._store.change(call_sid, decide)

@@ -19,9 +19,10 @@ import uvloop
 from botocore.config import Config as ClientConfig
 from botocore.exceptions import BotoCoreError, ClientError
 
-from containers.media_relay import keys, server
+from containers.media_relay import gauge, keys, server
 from containers.media_relay.config import Config, ConfigError
 from containers.media_relay.effects import Stores
+from containers.media_relay.protection import Protection
 from containers.media_relay.relay import ModelAddress
 from containers.media_relay.transfers import TransferQueue
 from contracts import agent_file, events
@@ -47,6 +48,15 @@ def log_event(call_sid: str, event: Event, fields: dict[str, Any]) -> None:
     line = events.record(event, part=Part.RELAY, now=time.time(), call_sid=call_sid, **fields)
     sys.stderr.buffer.write(_to_json(line) + b"\n")
     sys.stderr.buffer.flush()
+
+
+def _write_metric(line: dict[str, object]) -> None:
+    sys.stdout.buffer.write(_to_json(line) + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def _unprotected(why: str) -> None:
+    log_event("", events.EFFECT_FAILED, {"effect": "task_protection", "error": why})
 
 
 @cache
@@ -96,11 +106,15 @@ async def serve(config: Config, agent: agent_file.AgentFile) -> None:
         model_address=lambda now: ModelAddress(config.openai_url, agent.model, now.openai_key, ssl_context),
         keys=lambda: secrets.current,
     )
-    door = server.Server(settings, stores, log_event)
+    protection = Protection(config.ecs_agent, _unprotected)
+    door = server.Server(settings, stores, protection, log_event)
     loop = asyncio.get_running_loop()
     told, hurry = _signals(loop)
     listener = await loop.create_server(door.connection, config.host, config.port, backlog=1024)
-    refresh = asyncio.create_task(secrets.keep_fresh())
+    background = [asyncio.create_task(secrets.keep_fresh())]
+    if config.ecs_agent:  # elsewhere nobody reads the gauge
+        publishing = gauge.keep_publishing(door, _write_metric, time.time, asyncio.sleep)
+        background.append(asyncio.create_task(publishing))
     port = listener.sockets[0].getsockname()[1]
     log_event("", events.RELAY_STARTED, {"host": config.host, "port": port, "model": agent.model})
     sys.setswitchinterval(_SWITCH_SECONDS)
@@ -108,7 +122,9 @@ async def serve(config: Config, agent: agent_file.AgentFile) -> None:
     gc.freeze()  # what lives as long as the process need not be looked at again
     await told.wait()
     await _leave(door, config.drain_seconds, hurry)
-    refresh.cancel()
+    await protection.close()
+    for task in background:
+        task.cancel()
     listener.close()
     executor.shutdown(wait=True)
     log_event("", events.RELAY_STOPPED, {"live_calls": door.live_calls})

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from containers.media_relay import media_streams, realtime
-from containers.media_relay.departure import ToPerson
 from contracts.events import Event
+from contracts.transfer import Reason
 
 # ---- events: what has happened -----------------------------------------------------------------------------------
 
@@ -83,6 +83,22 @@ SessionEvent = (
 )
 
 # ---- actions: what is to be done ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ToPerson:
+    """Where the caller goes, and why."""
+
+    destination: str
+    reason: Reason
+    summary: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToEnd:
+    """The agent ends the call."""
+
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from containers.media_relay.departure import ToEnd, ToPerson
+from containers.media_relay.actions import ToEnd, ToPerson
 from containers.media_relay.realtime import CreateItem
 from contracts.agent_file import AgentFile, ServerVad
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from containers.media_relay.protection import EcsAgent
+
 _REQUIRED = (
     "PUBLIC_MEDIA_ORIGIN",
     "TWILIO_ACCOUNT_SID",
@@ -24,7 +26,10 @@ class ConfigError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """Where the relay listens and whom it talks to. Times in seconds; `max_calls` None: as the agent file says."""
+    """Where the relay listens and whom it talks to. Times in seconds.
+
+    `max_calls` None: as the agent file says; `ecs_agent` None: the relay is no task of ECS.
+    """
 
     host: str
     port: int
@@ -38,6 +43,7 @@ class Config:
     agent_file: Path
     max_calls: int | None
     drain_seconds: float
+    ecs_agent: EcsAgent | None
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Config:
@@ -62,6 +68,7 @@ class Config:
             agent_file=Path(environ.get("AGENT_FILE") or "agent.yaml"),
             max_calls=_whole(environ, "MAX_CALLS", 0, 1, 100_000) if environ.get("MAX_CALLS") else None,
             drain_seconds=float(_whole(environ, "DRAIN_SECONDS", 110, 0, 3600)),
+            ecs_agent=_ecs_agent(environ, "ECS_AGENT_URI", "TASK_PROTECTION_MINUTES"),
         )
 
 
@@ -86,11 +93,25 @@ def _model_url(environ: Mapping[str, str], name: str) -> str:
     return url
 
 
+def _ecs_agent(environ: Mapping[str, str], uri: str, minutes: str) -> EcsAgent | None:
+    """ECS sets the URI in each of its containers, and takes 1 to 2,880 minutes; 120 is its own default."""
+    lasting = _whole(environ, minutes, 120, 1, 2880)
+    if not environ.get(uri):
+        return None
+    if not _origin_of(environ[uri], "http"):
+        raise ConfigError(f"{uri} is '{environ[uri]}'; it must be a URL such as http://169.254.170.2/api/…, or not set")
+    return EcsAgent(environ[uri].rstrip("/"), lasting)
+
+
 def _socket_url(url: str) -> str:
-    """The origin of a WebSocket's URL; "" if it is none."""
+    return _origin_of(url, "wss", "ws")
+
+
+def _origin_of(url: str, *schemes: str) -> str:
+    """The origin of a URL of one of those schemes; "" if it is none."""
     try:
         parts = urlsplit(url)
-        fits = parts.scheme in {"wss", "ws"} and bool(parts.hostname) and parts.port != 0
+        fits = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
     except ValueError:
         return ""
     return f"{parts.scheme}://{parts.netloc}" if fits else ""

@@ -14,8 +14,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
 
-from containers.media_relay.actions import EndRecorded, SessionEvent, TransferNotQueued, TransferQueued
-from containers.media_relay.departure import ToPerson
+from containers.media_relay.actions import EndRecorded, SessionEvent, ToPerson, TransferNotQueued, TransferQueued
 from containers.media_relay.transfers import TransferQueue
 from contracts import events
 from contracts.events import Event

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from containers.media_relay.realtime import CreateItem
+from containers.media_relay.silence import NEVER
 
 PAUSE = 1.0  # seconds without a key after which a number counts as complete
 MOST_KEYS = 32
-NEVER = float("inf")
 
 
 class Keypad:

@@ -12,6 +12,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from containers.media_relay import realtime_shapes as shapes
+
 
 class ProtocolError(Exception):
     """The model's side sent what the protocol does not allow; `kind` is a short fixed word for logs and counts."""
@@ -176,121 +178,21 @@ ClientEvent = UpdateSession | Append | CreateResponse | CancelResponse | Truncat
 # ---- decoding ------------------------------------------------------------------------------------------------------
 
 
-class _Head(Struct, frozen=True):
-    type: str
-
-
-class _Format(Struct, frozen=True):
-    type: str = ""
-
-
-_MU_LAW = _Format("audio/pcmu")
-
-
-class _Side(Struct, frozen=True):
-    format: _Format | None = None
-
-
-class _Audio(Struct, frozen=True):
-    input: _Side = _Side()
-    output: _Side = _Side()
-
-
-class _Session(Struct, frozen=True):
-    audio: _Audio = _Audio()
-
-
-# Where the vendor's own types say Optional, a null is read as well: `openai.types.realtime` of the public package.
-
-
-class _SessionUpdated(Struct, frozen=True):
-    session: _Session
-
-
-class _Speech(Struct, frozen=True):
-    item_id: str = ""
-
-
-class _Named(Struct, frozen=True):
-    id: str
-
-
-class _ResponseCreated(Struct, frozen=True):
-    response: _Named
-
-
-class _Arguments(Struct, frozen=True):
-    call_id: str
-    name: str
-    arguments: str
-
-
-class _Item(Struct, frozen=True):
-    type: str | None = None
-    status: str | None = None
-    call_id: str | None = None
-    name: str | None = None
-    arguments: str | None = None
-
-
-class _ItemDone(Struct, frozen=True):
-    item: _Item
-
-
-class _Failure(Struct, frozen=True):
-    code: str | None = None
-    type: str | None = None
-    event_id: str | None = None
-
-
-class _StatusDetails(Struct, frozen=True):
-    reason: str | None = None
-    error: _Failure | None = None
-
-
-class _TokenDetails(Struct, frozen=True):
-    audio_tokens: int | None = None
-    cached_tokens: int | None = None
-
-
-class _Usage(Struct, frozen=True):
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    input_token_details: _TokenDetails | None = None
-    output_token_details: _TokenDetails | None = None
-
-
-class _Response(Struct, frozen=True):
-    id: str
-    status: str | None = None
-    status_details: _StatusDetails | None = None
-    output: list[_Item] | None = None
-    usage: _Usage | None = None
-
-
-class _ResponseDone(Struct, frozen=True):
-    response: _Response
-
-
-class _Error(Struct, frozen=True):
-    error: _Failure
-
-
-_decode_head = msgspec.json.Decoder(_Head).decode
+_decode_head = msgspec.json.Decoder(shapes.Head).decode
 _DECODERS: dict[str, Any] = {
     name: msgspec.json.Decoder(shape).decode
     for name, shape in {
         "response.output_audio.delta": AudioDelta,
-        "session.updated": _SessionUpdated,
-        "input_audio_buffer.speech_started": _Speech,
-        "input_audio_buffer.speech_stopped": _Speech,
+        "session.updated": shapes.SessionUpdated,
+        "input_audio_buffer.speech_started": shapes.Speech,
+        "input_audio_buffer.speech_stopped": shapes.Speech,
         "conversation.item.input_audio_transcription.completed": CallerTranscript,
-        "response.created": _ResponseCreated,
+        "response.created": shapes.ResponseCreated,
         "response.output_audio_transcript.done": AgentTranscript,
-        "response.function_call_arguments.done": _Arguments,
-        "response.output_item.done": _ItemDone,
-        "response.done": _ResponseDone,
-        "error": _Error,
+        "response.function_call_arguments.done": shapes.Arguments,
+        "response.output_item.done": shapes.ItemDone,
+        "response.done": shapes.ResponseDone,
+        "error": shapes.Error,
     }.items()
 }
 _is_base64 = re.compile(r"[A-Za-z0-9+/]+={0,2}").fullmatch
@@ -321,36 +223,36 @@ def _public(name: str, event: object) -> ServerEvent | None:
     match event:
         case CallerTranscript() | AgentTranscript():
             return event
-        case _Speech(item_id):
+        case shapes.Speech(item_id):
             return SpeechStarted(item_id) if name.endswith("started") else SpeechStopped(item_id)
-        case _ResponseCreated(response):
+        case shapes.ResponseCreated(response):
             return ResponseCreated(response.id)
-        case _Arguments(call_id, tool, arguments):
+        case shapes.Arguments(call_id, tool, arguments):
             return FunctionCall(call_id, tool, arguments)
-        case _ItemDone(item):
+        case shapes.ItemDone(item):
             return _function_call(item)
-        case _ResponseDone(response):
+        case shapes.ResponseDone(response):
             return _response_done(response)
-        case _SessionUpdated(session):
+        case shapes.SessionUpdated(session):
             formats = (session.audio.input.format, session.audio.output.format)
-            return SessionUpdated(formats == (_MU_LAW, _MU_LAW))
-        case _Error(error):
+            return SessionUpdated(formats == (shapes.MU_LAW, shapes.MU_LAW))
+        case shapes.Error(error):
             return Error(error.code or "", error.type or "", error.event_id or "")
         case _:
             raise AssertionError(f"no reading for {name}")
 
 
-def _function_call(item: _Item) -> FunctionCall | None:
+def _function_call(item: shapes.Item) -> FunctionCall | None:
     if item.type != "function_call" or item.status not in {"completed", None} or not item.call_id:
         return None
     return FunctionCall(item.call_id, item.name or "", item.arguments or "")
 
 
-def _response_done(response: _Response) -> ResponseDone:
-    details, usage = response.status_details or _StatusDetails(), response.usage or _Usage()
-    spent = usage.input_token_details or _TokenDetails()
-    spoken = usage.output_token_details or _TokenDetails()
-    failure = details.error or _Failure()
+def _response_done(response: shapes.Response) -> ResponseDone:
+    details, usage = response.status_details or shapes.StatusDetails(), response.usage or shapes.Usage()
+    spent = usage.input_token_details or shapes.TokenDetails()
+    spoken = usage.output_token_details or shapes.TokenDetails()
+    failure = details.error or shapes.Failure()
     return ResponseDone(
         response.id,
         response.status or "completed",
@@ -369,10 +271,6 @@ def _response_done(response: _Response) -> ResponseDone:
 # ---- encoding ------------------------------------------------------------------------------------------------------
 
 
-class _Append(Struct, tag_field="type", tag="input_audio_buffer.append", frozen=True):
-    audio: str
-
-
 _encode = msgspec.json.Encoder().encode
 _CONTENT = {"user": "input_text", "system": "input_text", "assistant": "output_text"}
 
@@ -380,7 +278,7 @@ _CONTENT = {"user": "input_text", "system": "input_text", "assistant": "output_t
 def encode(event: ClientEvent) -> bytes:
     """The text frame that says `event`."""
     if type(event) is Append:
-        return _encode(_Append(event.audio))
+        return _encode(shapes.Append(event.audio))
     return _encode(_wire(event))
 
 

@@ -13,7 +13,8 @@ from urllib.parse import quote
 from containers.media_relay import actions, media_streams, realtime
 from containers.media_relay.actions import SessionEvent
 from containers.media_relay.effects import Effects
-from containers.media_relay.session import NEVER, Session
+from containers.media_relay.session import Session
+from containers.media_relay.silence import NEVER
 from containers.media_relay.websocket import Closed, Limits, WebSocket
 from containers.media_relay.websocket_client import ConnectFailed, connect
 from contracts import events

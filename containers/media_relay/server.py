@@ -19,15 +19,17 @@ from containers.media_relay import agent
 from containers.media_relay.effects import Effects, Stores
 from containers.media_relay.handshake import SIGNATURE_HEADER, signed_by_twilio
 from containers.media_relay.keys import Keys
+from containers.media_relay.protection import Protection
 from containers.media_relay.relay import ModelAddress, Relay
 from containers.media_relay.session import Call, Session
-from containers.media_relay.websocket import Limits, Request, ServerWebSocket
+from containers.media_relay.websocket import Limits
+from containers.media_relay.websocket_server import Request, ServerWebSocket
 from contracts import events
 from contracts.agent_file import AgentFile
 from contracts.events import Event
-from contracts.ledger import StreamRefused
 from contracts.row import Row
 from contracts.stream import MEDIA_PATH, MalformedPath, digest, parse
+from contracts.visit import StreamRefused
 
 STREAM_LIMITS = Limits(open_timeout=3.0, ping_interval=5.0, ping_timeout=5.0, max_size=64 * 1024)
 LAST_SECONDS = 8.0  # what a call that is sent on may still take
@@ -51,9 +53,10 @@ class Settings:
 class Server:
     """Every call of this relay, and the door."""
 
-    def __init__(self, settings: Settings, stores: Stores, log: LogEvent) -> None:
+    def __init__(self, settings: Settings, stores: Stores, protection: Protection, log: LogEvent) -> None:
         self._settings = settings
         self._stores = stores
+        self._protection = protection
         self._log = log
         self._loop = asyncio.get_running_loop()
         self._calls: set[Relay] = set()
@@ -66,6 +69,11 @@ class Server:
     def live_calls(self) -> int:
         """Calls that hold a place, from their token's being taken to their last effect."""
         return len(self._calls)
+
+    @property
+    def draining(self) -> bool:
+        """Whether the relay is leaving."""
+        return self._draining
 
     def connection(self) -> ServerWebSocket:
         """A new connection, for `loop.create_server`."""
@@ -140,6 +148,7 @@ class Server:
             self._log(call_sid, events.LEDGER_FAILED, {"operation": "take_stream", "error": type(error).__name__})
             self._refuse(websocket, HTTPStatus.SERVICE_UNAVAILABLE, "ledger", call_sid)
             return
+        await self._protection.enter()  # before the 101: once it holds a call, ECS must not choose this task
         relay = self._relay(row)
         self._calls.add(relay)
         self._empty.clear()
@@ -169,6 +178,7 @@ class Server:
 
     def _ended(self, relay: Relay) -> None:
         self._calls.discard(relay)
+        self._protection.leave()
         if not self._calls:
             self._empty.set()
 

@@ -21,16 +21,15 @@ from enum import Enum, auto
 from typing import assert_never
 
 from containers.media_relay import actions, media_streams, realtime, tools
-from containers.media_relay.actions import Action, CloseModel, CloseStream, Log, QueueTransfer, RecordEnd, SessionEvent
+from containers.media_relay.actions import Action, CloseModel, CloseStream, Log, SessionEvent, ToEnd, ToPerson
 from containers.media_relay.agent import Brief
-from containers.media_relay.departure import ANNOUNCE_SECONDS, GOODBYE_SECONDS, Departure, ToEnd, ToPerson
+from containers.media_relay.departure import Departure
 from containers.media_relay.keypad import Keypad
-from containers.media_relay.silence import MOST_PROMPTS, RING_AFTER, Turn, Watch
+from containers.media_relay.silence import MOST_PROMPTS, NEVER, RING_AFTER, Turn, Watch
 from containers.media_relay.speech import Speech
 from contracts import events
 from contracts.transfer import Reason
 
-NEVER = float("inf")
 _CONVERSATION = (
     realtime.SpeechStarted
     | realtime.SpeechStopped
@@ -183,7 +182,7 @@ class Session:
         was, self.model = self.model, Model.GONE
         failed = Log(events.MODEL_FAILED, {"why": why, "code": code or None})
         if self.departure:
-            return [failed, *self._leave("the model is gone", now)]
+            return [failed, *self._leave(self.departure, "the model is gone", now)]
         if was is Model.READY:
             return [failed, *self._close("model_lost")]
         if not self.speech.stream_sid:  # a live call can be transferred once its stream is up, not before
@@ -222,7 +221,10 @@ class Session:
         calls = [action for call in done.calls for action in self._tool_call(call, now)]
         log = Log(events.RESPONSE_DONE, _spent(done))
         heard = responses.audible and responses.hears(done.response_id)
-        following = responses.done(done.response_id, failed=done.status == "failed")
+        if self.departure and heard:
+            responses.forget()  # it called the tool first and said so afterwards
+        broken_off = done.status == "incomplete" and not responses.audible and not done.calls
+        following = responses.done(done.response_id, failed=done.status == "failed" or broken_off)
         if self.departure:
             self.departure.line_sent |= heard
         elif responses.failures > 1:
@@ -269,50 +271,26 @@ class Session:
     # ---- departures ----------------------------------------------------------------------------------------------
 
     def _announce(self, to: ToPerson | ToEnd, now: float) -> list[Action]:
-        """The agent says what happens now, if it is not saying so already."""
-        self._depart(to, now, now + ANNOUNCE_SECONDS)
-        responses = self.speech.responses
-        responses.forget()
-        if responses.active and responses.audible and responses.hears(responses.active):
-            return self._asked(to)
-        self.speech.ring_at = now + RING_AFTER if isinstance(to, ToPerson) else NEVER
-        return [*self._asked(to), *responses.ask(self.brief.farewell(to), use_tools=False)]
+        return self._depart(to, now).announce(self.brief.farewell(to), now)
 
     def _to_default(self, reason: Reason, now: float) -> list[Action]:
         """To a person without the agent's help: what it says stops, and the request leaves at once."""
-        to = ToPerson(self.brief.default, reason, "")
         cut = self.speech.cut(now)
-        self._depart(to, now, now)
-        return [*cut, *self._asked(to), *self._leave("not announced", now)]
+        departure = self._depart(ToPerson(self.brief.default, reason, ""), now)
+        return [*cut, *departure.asked(), *self._leave(departure, "not announced", now)]
 
-    def _depart(self, to: ToPerson | ToEnd, now: float, deadline: float) -> None:
-        self.departure = Departure(to, now, deadline)
+    def _depart(self, to: ToPerson | ToEnd, now: float) -> Departure:
+        self.departure = departure = Departure(to, self.speech, now)
         self.watch, self.keypad = Watch.over(Turn.DEPARTURE, now), Keypad()
-
-    @staticmethod
-    def _asked(to: ToPerson | ToEnd) -> list[Action]:
-        if isinstance(to, ToEnd):
-            return []
-        return [Log(events.HANDOFF_ASKED, {"destination": to.destination, "reason": to.reason.value})]
+        return departure
 
     def _announced(self, now: float) -> list[Action]:
-        """Leave when the line has been heard, which a mark tells."""
         departure = self.departure
-        if not departure or departure.left or not departure.line_sent or self.speech.playout.playing:
-            return []
-        return self._leave("heard", now)
+        return self._leave(departure, "heard", now) if departure and departure.announced() else []
 
-    def _leave(self, how: str, now: float) -> list[Action]:
-        departure = self.departure
-        assert departure is not None, "only a departure leaves"
-        departure.leave(now)
+    def _leave(self, departure: Departure, how: str, now: float) -> list[Action]:
         self.model = Model.GONE
-        remembered = self.speech.memory.flush()
-        if isinstance(departure.to, ToEnd):
-            return [*remembered, RecordEnd(departure.to.reason), CloseModel()]
-        self.speech.start_ringing(now)
-        announced = Log(events.HANDOFF_ANNOUNCED, {"how": how, "ms": round((now - departure.asked_at) * 1000)})
-        return [announced, *remembered, QueueTransfer(departure.to), CloseModel()]
+        return departure.leave(how, now)
 
     # ---- time ----------------------------------------------------------------------------------------------------
 
@@ -335,14 +313,10 @@ class Session:
         return done
 
     def _departure_due(self, departure: Departure, now: float) -> list[Action]:
-        if now < departure.deadline:
+        if not departure.due(now):
             return []
         if not departure.left:
-            ends_at = self.speech.playout.ends_at(now)
-            if isinstance(departure.to, ToEnd) and now < ends_at and now < departure.asked_at + GOODBYE_SECONDS:
-                departure.deadline = min(ends_at + 0.5, departure.asked_at + GOODBYE_SECONDS)
-                return []
-            return self._leave("timeout", now)
+            return self._leave(departure, "timeout", now)
         if isinstance(departure.to, ToEnd):
             return self._close("agent_ended")
         return [Log(events.HANDOFF_RELEASED, {"why": "not taken away in time"}), *self._close("not_taken_away")]

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum, auto
 
+NEVER = float("inf")
+
 
 class Turn(Enum):
     """What is waited for."""
@@ -28,7 +30,7 @@ PATIENCE = {  # seconds
     Turn.AGENT_AGAIN: 4.0,
     Turn.CALLER: 12.0,
     Turn.CALLER_SPEAKING: 60.0,
-    Turn.DEPARTURE: float("inf"),
+    Turn.DEPARTURE: NEVER,
 }
 RING_AFTER = 1.0  # seconds without a model before the caller hears that something goes on
 MOST_PROMPTS = 2  # times the agent asks whether the caller is still there

@@ -8,9 +8,8 @@ from containers.media_relay.media_streams import Clear, Mark, Media
 from containers.media_relay.memory import Memory
 from containers.media_relay.playout import Playout
 from containers.media_relay.responses import Responses
+from containers.media_relay.silence import NEVER
 from contracts import events
-
-NEVER = float("inf")
 
 
 class Speech:

@@ -10,8 +10,8 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from containers.media_relay.actions import ToEnd, ToPerson
 from containers.media_relay.agent import END_TOOL, TRANSFER_TOOL, Brief
-from containers.media_relay.departure import ToEnd, ToPerson
 from containers.media_relay.realtime import FunctionCall
 from contracts.transfer import Reason
 

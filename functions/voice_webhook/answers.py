@@ -123,11 +123,11 @@ class Answers:
         try:
             row = self._dial_over(request, outcome)
             if row is None:
-                return self._nobody_left(outcome)
+                return self._nobody_left(request.call_sid, outcome)
             return self._after_dial(request, row, outcome)
         except LEDGER_FAILURES as error:
             self._ledger_failed(request, error)
-            return self._nobody_left(outcome)
+            return self._nobody_left(request.call_sid, outcome)
 
     def default_person(self, request: Request, *, why: str) -> str:
         """Ring the default person without a claim."""
@@ -284,8 +284,8 @@ class Answers:
         self.log.fail(events.LEDGER_FAILED, request.call_sid, operation=request.route, error=type(error).__name__)
         self.log.count(Metric.LEDGER_FAILURES)
 
-    def _nobody_left(self, outcome: Outcome) -> str:
-        return self._hang_up() if outcome is Outcome.BRIDGED else self._sentence("", why="no row and no person")
+    def _nobody_left(self, call_sid: str, outcome: Outcome) -> str:
+        return self._hang_up() if outcome is Outcome.BRIDGED else self._sentence(call_sid, why="no row and no person")
 
     def _sentence(self, call_sid: str, *, why: str) -> str:
         self.log.write(events.SENTENCE_SPOKEN, call_sid, why=why)

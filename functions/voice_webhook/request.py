@@ -15,19 +15,19 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from contracts.ledger import TERMINAL_STATUS
+from functions.transfer.directory import E164
 from functions.voice_webhook.signature import SIGNATURE_HEADER, is_twilios
 
 MAX_BODY_BYTES = 64 * 1024
 CALL_STATUS = TERMINAL_STATUS | {"queued", "initiated", "ringing", "in-progress"}
 DIAL_STATUS = frozenset({"completed", "answered", "busy", "no-answer", "failed", "canceled"})
 STREAM_EVENTS = frozenset({"stream-started", "stream-stopped", "stream-error"})
-E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 # Keypad words that carriers send for a hidden number (ANONYMOUS, RESTRICTED, UNKNOWN, BLOCKED, UNAVAILABLE):
 # https://help.twilio.com/articles/223179988
 HIDDEN_NUMBERS = frozenset({"+266696687", "+7378742833", "+8656696", "+2562533", "+86282452253"})
 
 _NUMBER = r"\+?[0-9]{2,15}"
-_WORD = r"(?i:anonymous|restricted|unavailable|unknown|private|blocked|withheld)"
+_WORDS = r"(?i:anonymous|restricted|unavailable|unknown|private|blocked|withheld)(?i: (?:user|caller|number|id))?"
 _ADDRESS = r"(?:client|sip|sips|whatsapp|sim):[!-~]{1,255}"
 _FORMS = {
     "CallSid": r"CA[0-9a-f]{32}",
@@ -35,7 +35,7 @@ _FORMS = {
     "ParentCallSid": r"CA[0-9a-f]{32}",
     "DialCallSid": r"CA[0-9a-f]{32}",
     "StreamSid": r"MZ[0-9a-f]{32}",
-    "From": f"|{_NUMBER}|{_WORD}|{_ADDRESS}",
+    "From": f"|{_NUMBER}|{_WORDS}|{_ADDRESS}",
     "To": f"{_NUMBER}|{_ADDRESS}",
     "CallStatus": "|".join(sorted(CALL_STATUS)),
     "DialCallStatus": "|".join(sorted(DIAL_STATUS)),

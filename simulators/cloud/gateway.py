@@ -20,6 +20,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from simulators.cloud.context import ACCOUNT_ID, Function
@@ -154,6 +155,21 @@ def as_response(result: Any) -> HttpResponse:
     return HttpResponse(status, headers, raw)
 
 
+class _OneLine(logging.Filter):
+    """A peer that does not speak HTTP gets its 400, and the log one line in place of a stack trace."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Keep every record, without the trace of an error that is the peer's."""
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, HttpProcessingError | web.RequestPayloadError | ConnectionError):
+            record.msg, record.args, record.exc_info = f"{record.getMessage()}: {type(error).__name__}", (), None
+        return True
+
+
+_http_log = logging.getLogger(f"{__name__}.http")
+_http_log.addFilter(_OneLine())
+
+
 class Gateway:
     """An HTTP server on the loopback interface that hands every request to one function."""
 
@@ -178,7 +194,7 @@ class Gateway:
         Raises:
             OSError: the port is taken.
         """
-        self._runner = web.ServerRunner(web.Server(self._serve, access_log=None), shutdown_timeout=2)
+        self._runner = web.ServerRunner(web.Server(self._serve, access_log=None, logger=_http_log), shutdown_timeout=2)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", port).start()
         bound: tuple[str, int] = self._runner.addresses[0]

@@ -69,6 +69,14 @@ def test_what_is_not_yaml_is_told_on_one_line(path: Path, text: str) -> None:
     assert len(said.splitlines()) == 1
 
 
+def test_a_key_that_is_given_twice_is_named_with_its_line(path: Path) -> None:
+    text = yaml.safe_dump(minimal())
+    load(write(path, text))
+    twice = refusal(path, f"{text}persona: another\n")
+    assert "persona is given twice" in twice
+    assert f"line {text.count(chr(10)) + 1}," in twice
+
+
 def test_a_file_that_is_not_utf8_or_nested_without_end_is_not_yaml_either(path: Path) -> None:
     path.write_bytes(b"persona: \xff")
     with pytest.raises(AgentFileError, match="is not valid YAML"):

@@ -18,10 +18,11 @@ from moto import mock_aws
 from contracts import ledger as ledger_module
 from contracts import stream
 from contracts.claim import AlreadyDialled, CallOver, Claimed, Held, Over, UnknownCall
-from contracts.ledger import TERMINAL_STATUS, Ledger, Refusal, StreamRefused
+from contracts.ledger import TERMINAL_STATUS, Ledger
 from contracts.row import MalformedRow, Row, StreamState, TransferState, Turn, from_item, to_item
 from contracts.store import LedgerContended
 from contracts.transfer import Outcome, Reason, TransferRequest
+from contracts.visit import Refusal, StreamRefused
 from tests.contracts.table import FakeTable
 
 CALL_SID = "CA" + "0f" * 16

@@ -129,8 +129,9 @@ def test_S8_of_10000_hostile_destinations_none_is_dialled_outside_the_directory(
 
 @settings(max_examples=10_000, deadline=None, suppress_health_check=list(HealthCheck))
 @given(summary=st.text(alphabet=st.characters(), max_size=700))
-def test_S9_whatever_the_summary_says_the_document_is_the_same(summary: str) -> None:
-    world = World()
+def test_S9_whatever_the_summary_says_the_document_is_the_same(world: World, summary: str) -> None:
+    world.table.items.clear()  # one world for every summary, and off its timeline, since nothing here waits
+    world.carrier.updates.clear()
     world.open_call()
     request = TransferRequest.create(
         call_sid=CALL_SID,
@@ -139,7 +140,8 @@ def test_S9_whatever_the_summary_says_the_document_is_the_same(summary: str) -> 
         now=world.timeline.now,
         summary=summary + "</Number><Redirect>https://evil.example.com</Redirect>",
     )
-    invoke(world, request.to_json())
+    event = sqs_event(request.to_json(), sent_at=world.timeline.now)
+    assert world.handlers.handler(event, Context(lambda: 60.0)) == {"batchItemFailures": []}
     (twiml,) = world.carrier.updates
     assert len(twiml) <= MAX_TWIML_CHARS
     assert not XML_1_0.search(twiml)

@@ -81,7 +81,18 @@ class TestIncoming:
 
     @pytest.mark.parametrize(
         "caller",
-        ["anonymous", "Anonymous", "restricted", "unavailable", "unknown", "+266696687", "client:a.b", "sip:x@y.z", ""],
+        [
+            "anonymous",
+            "Anonymous",
+            "restricted",
+            "unavailable",
+            "unknown",
+            "Anonymous User",
+            "+266696687",
+            "client:a.b",
+            "sip:x@y.z",
+            "",
+        ],
     )
     def test_a_caller_without_a_number_is_served_and_shown_as_the_called_number(self, line: Line, caller: str) -> None:
         assert verbs(line.incoming(From=caller)) == ["Connect", "Redirect"]

@@ -117,6 +117,29 @@ async def test_a_body_over_ten_megabytes_is_a_413_and_never_reaches_the_handler(
     assert handler.events == []
 
 
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    ],
+)
+async def test_what_is_no_http_is_a_400_and_one_line_in_the_log(
+    sent: bytes, open_gateway: Opener, caplog: pytest.LogCaptureFixture
+) -> None:
+    url = URL(await open_gateway(Seen({"statusCode": 204})))
+    reader, writer = await asyncio.open_connection(url.host, url.port)
+    writer.write(sent)
+    async with asyncio.timeout(10):
+        status = await reader.readline()
+    writer.close()
+    assert b" 400 " in status
+    (record,) = caplog.records
+    assert record.exc_info is None
+    assert "Error handling request" in record.getMessage()
+
+
 async def test_a_function_slower_than_the_integration_is_a_503(open_gateway: Opener) -> None:
     release = threading.Event()
     origin = await open_gateway(lambda *_: release.wait(10), integration_seconds=0.05)

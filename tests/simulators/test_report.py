@@ -34,7 +34,7 @@ def transferred(outcome: str = "") -> list[dict[str, object]]:
     lines = [
         line(events.CALL_RECEIVED, 0.0),
         line(events.STREAM_OFFERED, 0.01, visit=1),
-        line(events.STREAM_STARTED, 0.1, visit=1),
+        line(events.STREAM_STARTED, 0.1, stream_sid="MZ1"),
         line(events.SPEECH_STARTED, 3.0, item_id="i1"),
         line(events.BARGE_IN, 3.1, heard_ms=900, sent_ms=2000, unheard_ms=1100),
         line(events.HANDOFF_ASKED, 5.0, **request, reason="caller_asked"),
@@ -43,7 +43,7 @@ def transferred(outcome: str = "") -> list[dict[str, object]]:
     if outcome:
         lines += [
             line(events.TRANSFER_OVER, 9.0, **request, outcome=outcome),
-            line(events.STREAM_STARTED, 9.3, visit=2),
+            line(events.STREAM_STARTED, 9.3, stream_sid="MZ2"),
             line(events.CALL_ENDED, 14.0, reason="agent_ended", by="agent"),
         ]
     else:

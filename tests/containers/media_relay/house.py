@@ -23,6 +23,7 @@ from websockets.http11 import Request, Response
 
 from containers.media_relay.effects import Stores
 from containers.media_relay.keys import Keys
+from containers.media_relay.protection import EcsAgent, Protection
 from containers.media_relay.relay import ModelAddress
 from containers.media_relay.server import Server, Settings
 from containers.media_relay.transfers import TransferQueue
@@ -233,6 +234,7 @@ class House:
         self.queue = queue
         self.lines: list[dict[str, Any]] = []
         self.changed = asyncio.Event()
+        self.unprotected: list[str] = []
         self.calls = 0
 
     def log(self, call_sid: str, event: Event, fields: dict[str, Any]) -> None:
@@ -291,7 +293,9 @@ class House:
 
 
 @asynccontextmanager
-async def house(*, max_calls: int = 500, table: FakeTable | None = None) -> AsyncIterator[House]:
+async def house(
+    *, max_calls: int = 500, table: FakeTable | None = None, ecs_agent: EcsAgent | None = None
+) -> AsyncIterator[House]:
     """A running server; everything is gone afterwards."""
     model, queue = FakeModel(), FakeQueue()
     url = await model.listen()
@@ -309,6 +313,7 @@ async def house(*, max_calls: int = 500, table: FakeTable | None = None) -> Asyn
         server = Server(
             settings,
             Stores(ledger, TransferQueue(queue, "https://queue"), executor),
+            Protection(ecs_agent, lambda why: the_house.unprotected.append(why)),  # noqa: PLW0108 - as below
             lambda *line: the_house.log(*line),  # noqa: PLW0108 - the house is built after its server
         )
         listener = await asyncio.get_running_loop().create_server(server.connection, "127.0.0.1", 0)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from openai.types.realtime import RealtimeSessionCreateRequest
 
 from containers.media_relay import agent
+from containers.media_relay.actions import ToEnd, ToPerson
 from containers.media_relay.agent import Attempt, Past
-from containers.media_relay.departure import ToEnd, ToPerson
 from containers.media_relay.realtime import CreateItem
 from contracts.agent_file import SemanticVad
 from contracts.transfer import Outcome, Reason

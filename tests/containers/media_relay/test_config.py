@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from containers.media_relay.config import Config, ConfigError
+from containers.media_relay.protection import EcsAgent
 
 ENVIRON = {
     "PUBLIC_MEDIA_ORIGIN": "wss://media.example.com/",
@@ -39,6 +40,14 @@ def test_what_is_said_is_taken() -> None:
     assert (config.openai_url, config.media_origin, config.agent_file.name) == ("ws://model", "ws://h:1", "x.yaml")
 
 
+def test_it_is_a_task_of_ecs_when_ecs_says_so() -> None:
+    assert Config.from_env(ENVIRON | {"TASK_PROTECTION_MINUTES": "32"}).ecs_agent is None
+    uri = "http://169.254.170.2/api/0123-456"
+    assert Config.from_env(ENVIRON | {"ECS_AGENT_URI": uri}).ecs_agent == EcsAgent(uri, 120)
+    given = {"ECS_AGENT_URI": f"{uri}/", "TASK_PROTECTION_MINUTES": "32"}
+    assert Config.from_env(ENVIRON | given).ecs_agent == EcsAgent(uri, 32)
+
+
 @pytest.mark.parametrize("name", ENVIRON)
 def test_S26_a_missing_variable_stops_the_start_and_is_named(name: str) -> None:
     for environ in (ENVIRON | {name: ""}, {key: value for key, value in ENVIRON.items() if key != name}):
@@ -55,6 +64,11 @@ def test_S26_a_missing_variable_stops_the_start_and_is_named(name: str) -> None:
         ("RELAY_PORT", "٨٠"),
         ("MAX_CALLS", "0"),
         ("DRAIN_SECONDS", "1.5"),
+        ("TASK_PROTECTION_MINUTES", "0"),
+        ("TASK_PROTECTION_MINUTES", "2881"),
+        ("ECS_AGENT_URI", "169.254.170.2/api/0123"),
+        ("ECS_AGENT_URI", "https://169.254.170.2/api/0123"),
+        ("ECS_AGENT_URI", "http:///api/0123"),
         ("PUBLIC_MEDIA_ORIGIN", "https://media.example.com"),
         ("PUBLIC_MEDIA_ORIGIN", "wss://media.example.com/path"),
         ("PUBLIC_MEDIA_ORIGIN", "wss://"),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from containers.media_relay.keypad import MOST_KEYS, NEVER, PAUSE, Keypad
+from containers.media_relay.keypad import MOST_KEYS, PAUSE, Keypad
+from containers.media_relay.silence import NEVER
 
 
 def test_keys_are_gathered_until_a_pause() -> None:

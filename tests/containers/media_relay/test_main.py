@@ -21,10 +21,11 @@ import boto3
 import pytest
 
 from containers.media_relay import __main__ as program
-from containers.media_relay import keys
+from containers.media_relay import gauge, keys
 from contracts import events
 from contracts.ledger import Ledger
 from simulators.cloud.emulator import Emulator, Resources, Secrets, provision
+from tests.containers.media_relay.ecs_agent import ecs_agent
 from tests.containers.media_relay.house import AUTH_TOKEN, GUARD, OPENAI_KEY, ORIGIN, FakeModel, FakeQueue, House
 from tests.containers.media_relay.worlds import ACCOUNT_SID
 
@@ -163,6 +164,27 @@ async def test_R14_a_second_signal_sends_live_calls_on_at_once(environ: dict[str
     await model.stop()
 
 
+async def test_R14_R31_a_task_of_ecs_is_protected_while_it_has_a_call_and_gives_it_back_before_it_leaves(
+    environ: dict[str, str], aws_environ: None
+) -> None:
+    with ecs_agent() as agent:
+        on_ecs = {"ECS_AGENT_URI": agent.endpoint.uri, "TASK_PROTECTION_MINUTES": "32"}
+        model, relay = FakeModel(), Process(environ | on_ecs)
+        home = await relay.start(model)
+        assert not agent.asked
+        async with home.phone() as phone:
+            await phone.start()
+            await phone.hear("mark")
+            assert agent.asked == [{"ProtectionEnabled": True, "ExpiresInMinutes": 32}]
+            relay.process.send_signal(signal.SIGTERM)
+            await relay.logged("relay.draining")
+            assert agent.protected
+        assert await relay.end() == 0
+        assert agent.asked[1:] == [{"ProtectionEnabled": False}]
+        assert not [line for line in relay.lines if line["event"] == "effect.failed"]
+        await model.stop()
+
+
 # ---- in this process -------------------------------------------------------------------------------------------------
 
 
@@ -213,6 +235,29 @@ def test_it_listens_until_it_is_told_and_reads_its_secrets_anew(
     lines = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
     assert [line["event"] for line in lines] == ["relay.started", "effect.failed", "relay.draining", "relay.stopped"]
     assert lines[1]["effect"] == "secrets"
+
+
+def test_a_task_of_ecs_publishes_its_gauge_on_stdout(
+    environ: dict[str, str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(gauge, "PERIOD", 0.01)
+    write = program._write_metric
+
+    def writing(line: dict[str, object]) -> None:
+        write(line)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(program, "_write_metric", writing)
+    assert run(monkeypatch, environ | {"ECS_AGENT_URI": "http://127.0.0.1:9/api"}) == 0
+    said = capfd.readouterr()
+    assert json.loads(said.out.splitlines()[0])["ActiveCalls"] == 0
+    assert "_aws" not in said.err
+
+
+def test_a_task_that_cannot_be_protected_says_why(capfd: pytest.CaptureFixture[str]) -> None:
+    program._unprotected("DEPLOYMENT_BLOCKED")
+    line = json.loads(capfd.readouterr().err)
+    assert (line["event"], line["effect"], line["error"]) == ("effect.failed", "task_protection", "DEPLOYMENT_BLOCKED")
 
 
 def test_a_second_signal_hurries(environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:

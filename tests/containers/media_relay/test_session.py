@@ -10,8 +10,8 @@ import pytest
 from containers.media_relay import actions, agent, media_streams, realtime
 from containers.media_relay.actions import CloseModel, CloseStream, Log, QueueTransfer, RecordEnd, Remember
 from containers.media_relay.departure import ANNOUNCE_SECONDS, GOODBYE_SECONDS, TAKE_AWAY_SECONDS
-from containers.media_relay.session import NEVER, Session
-from containers.media_relay.silence import PATIENCE, RING_AFTER, Turn, Watch
+from containers.media_relay.session import Session
+from containers.media_relay.silence import NEVER, PATIENCE, RING_AFTER, Turn, Watch
 from contracts import events
 from contracts.transfer import Reason
 from tests.containers.media_relay.worlds import (
@@ -324,6 +324,14 @@ def test_R6_a_response_that_fails_is_asked_for_once_more_and_then_a_person_takes
     assert reason(world) is Reason.AGENT_UNAVAILABLE
 
 
+def test_R6_a_response_that_breaks_off_before_a_word_is_asked_for_at_once() -> None:
+    world = talking()
+    assert only(done(world, 1, "incomplete"), CREATE)
+    spoken = talking()
+    say(spoken, 1600)
+    assert not only(done(spoken, 1, "incomplete"), CREATE), "the caller has heard a part; it is the caller's turn"
+
+
 def test_R5_an_error_is_logged_and_changes_nothing_except_at_the_start_or_the_end_of_a_session() -> None:
     world = greeted()
     for code in ("response_cancel_not_active", "invalid_value", "", "never_seen_before"):
@@ -386,6 +394,15 @@ def test_an_agent_that_says_so_while_it_calls_the_tool_is_not_asked_to_say_it_ag
     call(world)
     assert not only(done(world), CREATE)
     assert not world.transfers, "the sentence is not heard yet"
+    world.pass_time(1.0)
+    assert [transfer.to.destination for transfer in world.transfers] == ["billing"]
+
+
+def test_an_agent_that_calls_the_tool_before_it_says_so_is_not_asked_to_say_it_again() -> None:
+    world = talking()
+    call(world)
+    say(world)
+    assert not only(done(world), CREATE)
     world.pass_time(1.0)
     assert [transfer.to.destination for transfer in world.transfers] == ["billing"]
 

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from containers.media_relay import actions, agent, media_streams, realtime
-from containers.media_relay.session import NEVER
-from containers.media_relay.silence import PATIENCE, Turn
+from containers.media_relay.silence import NEVER, PATIENCE, Turn
 from tests.containers.media_relay.worlds import STREAM_SID, World, audio, start
 
 _LIMITS = settings(

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-from containers.media_relay.departure import Departure, ToEnd, ToPerson
-from containers.media_relay.silence import PATIENCE, Turn, Watch
-from contracts.transfer import Reason
+from containers.media_relay.silence import NEVER, PATIENCE, Turn, Watch
 
 
 def test_every_turn_has_an_end_except_a_departure_which_has_its_own() -> None:
     assert set(PATIENCE) == set(Turn)
-    assert [turn for turn in Turn if Watch.over(turn, 5.0).at == float("inf")] == [Turn.DEPARTURE]
-    for to in (ToPerson("billing", Reason.CALLER_ASKED, ""), ToEnd("done")):
-        departure = Departure(to, 5.0, 9.0)
-        departure.leave(6.0)
-        assert departure.left
-        assert 6.0 < departure.deadline <= 14.0
+    assert [turn for turn in Turn if Watch.over(turn, 5.0).at == NEVER] == [Turn.DEPARTURE]
 
 
 def test_a_caller_never_waits_longer_than_eight_seconds_for_a_sound_or_a_person() -> None:

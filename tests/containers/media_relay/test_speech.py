@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from containers.media_relay import media_streams, realtime, ringback
 from containers.media_relay.actions import Log, Remember
-from containers.media_relay.speech import NEVER, Speech
+from containers.media_relay.silence import NEVER
+from containers.media_relay.speech import Speech
 from contracts import events
 from tests.containers.media_relay.worlds import STREAM_SID, audio
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from containers.media_relay import agent, realtime, tools
-from containers.media_relay.departure import ToEnd, ToPerson
+from containers.media_relay.actions import ToEnd, ToPerson
 from contracts.transfer import MalformedRequest, Reason, TransferRequest
 from tests.containers.media_relay.worlds import CALL_SID, World, brief, start
 

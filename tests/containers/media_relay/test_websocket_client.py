@@ -22,8 +22,9 @@ from websockets.frames import Frame, Opcode
 from websockets.server import ServerProtocol
 from websockets.uri import parse_uri
 
-from containers.media_relay.websocket import Closed, Endpoint, Limits, Request, ServerWebSocket
+from containers.media_relay.websocket import Closed, Endpoint, Limits
 from containers.media_relay.websocket_client import ClientWebSocket, ConnectFailed, connect
+from containers.media_relay.websocket_server import Request, ServerWebSocket
 from tests.containers.media_relay.wires import Line, Listener, StillLoop, still_loop
 
 LIMITS = Limits()

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from containers.media_relay import actions, agent, media_streams, realtime, ringback
 from containers.media_relay.actions import Action, SessionEvent
-from containers.media_relay.session import NEVER, Call, Session
+from containers.media_relay.session import Call, Session
+from containers.media_relay.silence import NEVER
 from contracts import agent_file, events
 
 AGENT_FILE = agent_file.load(Path(__file__).parents[3] / "agent.yaml")
