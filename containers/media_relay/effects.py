@@ -1,4 +1,4 @@
-"""The slow things a call asks for: ledger and queue, one after the other, in threads, outside the audio's way.
+"""The slow things a call asks for, in threads, outside the audio's way: the ledger in order, the queue beside it.
 
 What fails is logged and told to the session where it has to know; nothing here ends a call.
 """
