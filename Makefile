@@ -1,7 +1,7 @@
 # Needs make and Python >= 3.11; everything else is fetched from the package index into .venv and .tools.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test check bench synth image format clean
+.PHONY: help setup demo serve test lint check bench synth audit image deploy destroy deploy-local destroy-local format clean
 
 PYTHON ?= python3
 export UV_PYTHON_DOWNLOADS := never
@@ -31,21 +31,27 @@ demo: .venv/.synced ## Play a whole spoken call and leave a folder to listen to 
 serve: .venv/.synced ## Run the local stack and wait for calls
 	@exec $(RUN) -m simulators serve
 
-test: .venv/.synced ## Every test; needs no network
+test: .venv/.synced node_modules/.bin/cdk .emulator/.synced ## Every test; once set up it needs no network
 	@$(RUN) -m pytest
 
-check: .venv/.synced ## Format, lint, types, import direction, tests
+lint: .venv/.synced ## Format, lint, types, import direction
 	@$(RUN) -m ruff format --check .
 	@$(RUN) -m ruff check .
 	@$(RUN) -m mypy
 	@.venv/bin/lint-imports
-	@$(RUN) -m pytest
+
+check: lint test ## Everything that must pass before a change lands
 
 bench: .venv/.synced ## Measure the relay beside the floor and a plain relay (QUICK=1: under a minute)
 	@$(RUN) -m benchmarks $(if $(QUICK),--quick)
 
 node_modules/.bin/cdk: package-lock.json .venv/.synced
 	@PATH=$(CURDIR)/.venv/bin:$$PATH npm ci --silent
+	@touch $@
+
+# AWS on this machine. It wants an older boto3 than we deploy, so it lives apart.
+.emulator/.synced: uv.lock | $(filter .tools/bin/uv,$(UV))
+	@UV_PROJECT_ENVIRONMENT=.emulator $(UV) sync --frozen --quiet --only-group emulator --python $(PYTHON) 1>&2
 	@touch $@
 
 synth: node_modules/.bin/cdk ## Write the CloudFormation template (STAGE=dev|prod)
