@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from simulators.carrier.account import Account
 from simulators.carrier.call import Call, Number
 from simulators.carrier.callees import Callee
 from simulators.carrier.callers import (
@@ -19,9 +20,11 @@ from simulators.carrier.callers import (
 from simulators.carrier.carrier import Carrier
 from simulators.carrier.faults import Fault, Request
 from simulators.carrier.line import Line, LineDropped
+from simulators.carrier.numbers import Numbers
 from simulators.carrier.variants import Variants
 
 __all__ = [
+    "Account",
     "BadScript",
     "Call",
     "Callee",
@@ -35,6 +38,7 @@ __all__ = [
     "Listens",
     "MeetsPerson",
     "Number",
+    "Numbers",
     "Presses",
     "Request",
     "Says",

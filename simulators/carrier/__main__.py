@@ -1,6 +1,7 @@
 """Place calls against a webhook, as Twilio would: `python -m simulators.carrier --webhook URL --auth-token TOKEN`.
 
 One JSON object a call on stdout, in the order the calls end; exit status 1 if a call failed or an error was logged.
+`--calls 0 --owns +1…` places none: the REST API is there for others until the program is interrupted.
 """
 
 from __future__ import annotations
@@ -27,12 +28,12 @@ _HARMLESS: Final = frozenset({31921})
 def arguments(argv: list[str]) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m simulators.carrier", description="A stand-in for Twilio.")
-    parser.add_argument("--webhook", required=True, metavar="URL", help="what the called number's voice URL is")
+    parser.add_argument("--webhook", metavar="URL", help="what the called number's voice URL is")
     parser.add_argument("--fallback", metavar="URL", help="the number's fallback URL")
     parser.add_argument("--status-callback", metavar="URL", help="the number's status callback")
     parser.add_argument("--auth-token", required=True, help="signs every webhook and handshake")
     parser.add_argument("--account-sid", default="AC" + "0" * 32)
-    parser.add_argument("--calls", type=int, default=1, help="how many calls at once")
+    parser.add_argument("--calls", type=int, default=1, help="how many calls at once; 0: until interrupted")
     parser.add_argument("--stagger", type=float, default=0.05, metavar="SECONDS", help="between two calls' beginnings")
     parser.add_argument("--from", dest="from_", default="+15550109999", metavar="NUMBER")
     parser.add_argument("--to", default="+15550100000", metavar="NUMBER")
@@ -46,9 +47,15 @@ def arguments(argv: list[str]) -> argparse.Namespace:
         metavar="NUMBER=ANSWER[:SECONDS[:TEXT]]",
         help=f"a party that may be dialled; ANSWER is one of {', '.join(_ANSWERS)}",
     )
+    parser.add_argument(
+        "--owns", action="append", default=[], metavar="NUMBER", help="another number of the account, as just bought"
+    )
     parser.add_argument("--rest-port", type=int, default=0, help="of the REST API on 127.0.0.1")
     parser.add_argument("--recordings", type=Path, metavar="DIRECTORY", help="leave a WAV file of each call here")
-    return parser.parse_args(argv)
+    options = parser.parse_args(argv)
+    if options.calls and not options.webhook:
+        parser.error("calls need a --webhook")
+    return options
 
 
 def callee(text: str) -> tuple[str, Callee]:
@@ -112,7 +119,10 @@ async def run(options: argparse.Namespace) -> bool:
     """Place the calls; whether all of them went well."""
     carrier = Carrier(account_sid=options.account_sid, auth_token=options.auth_token)
     carrier.callees.update(callee(text) for text in options.callee)
-    carrier.numbers[options.to] = Number(options.webhook, options.fallback, options.status_callback)
+    if options.webhook:
+        carrier.numbers[options.to] = Number(options.webhook, options.fallback, options.status_callback)
+    for number in {*options.owns} - {*carrier.numbers}:
+        carrier.numbers.add(number)
     script = caller(options)
     await carrier.start(options.rest_port)
     print(json.dumps({"rest": carrier.api_base_url}), file=sys.stderr)  # noqa: T201  # for whoever makes REST requests
@@ -129,6 +139,8 @@ async def run(options: argparse.Namespace) -> bool:
         return call.status == "completed" and not wrong
 
     try:
+        if not options.calls:
+            await asyncio.Event().wait()
         return all(await asyncio.gather(*(one(position) for position in range(options.calls))))
     finally:
         await carrier.stop()

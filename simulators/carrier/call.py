@@ -32,6 +32,9 @@ class Number:
     fallback_url: str | None = None
     status_callback: str | None = None
     status_callback_events: frozenset[str] = frozenset({"completed"})
+    voice_method: str = "POST"
+    fallback_method: str = "POST"
+    status_callback_method: str = "POST"
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,14 +147,14 @@ class Call:
         self.events.append(event)
         self.exchange.on_event(event)
 
-    def error(self, code: int, text: str) -> None:
-        """Record an error in the debugger and among the events."""
-        self.exchange.debugger.record(code, self.sid, text)
+    def error(self, code: int, text: str, *, url: str = "", method: str = "POST") -> None:
+        """Record an error in the debugger, with the request that went wrong if it was one, and among the events."""
+        self.exchange.debugger.record(code, self.sid, text, url=url, method=method)
         self.note("error", f"{code} {text}")
 
-    def warning(self, code: int, text: str) -> None:
+    def warning(self, code: int, text: str, *, url: str = "", method: str = "POST") -> None:
         """Record a warning likewise."""
-        self.exchange.debugger.record(code, self.sid, text, "warning")
+        self.exchange.debugger.record(code, self.sid, text, "warning", url=url, method=method)
         self.note("warning", f"{code} {text}")
 
     def open(self) -> None:
@@ -170,7 +173,8 @@ class Call:
         self.note("status", status)
         event = _EVENT_OF.get(status, "completed")
         if self.number.status_callback and event in self.number.status_callback_events:
-            self.inform(self.number.status_callback, self._progress() | extra)
+            told = self._progress() | extra
+            self.inform(self.number.status_callback, told, self.number.status_callback_method)
 
     def inform(self, url: str, parameters: Mapping[str, str], method: str = "POST") -> None:
         """Send a callback beside the call; if it fails the debugger says so and the call goes on."""
@@ -180,7 +184,7 @@ class Call:
             try:
                 await self.exchange.webhooks.ask(url, told, method)
             except Failed as failure:
-                self.warning(failure.code, f"callback: {failure}")
+                self.warning(failure.code, f"callback: {failure}", url=url, method=method)
 
         self.exchange.spawn(send())
 

@@ -14,6 +14,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from simulators.carrier.account import Account
 from simulators.carrier.call import Call, Fetch, Inline, Number, new_call
 from simulators.carrier.callees import Callee
 from simulators.carrier.callers import Caller, live
@@ -21,7 +22,10 @@ from simulators.carrier.debugger import Debugger
 from simulators.carrier.dialling import Leg, ringing
 from simulators.carrier.engine import perform
 from simulators.carrier.exchange import Exchange, speak_with_voices
+from simulators.carrier.fronts import Fronts
+from simulators.carrier.hosting import Hosting
 from simulators.carrier.line import Line
+from simulators.carrier.numbers import Numbers
 from simulators.carrier.rest import Rest
 from simulators.carrier.twiml import Malformed, parse
 from simulators.carrier.variants import Variants
@@ -39,10 +43,13 @@ class Carrier:
     """Everything between a caller's ear and an application.
 
     Attributes:
-        numbers: What each telephone number of the account has configured.
+        account: Whose carrier this is: its standing, and the countries it may dial.
+        numbers: What each telephone number of the account has configured; REST may change it.
+        hosting: The static files Twilio serves for the account.
         callees: Who is behind each number (or `client:…`, `sip:…`) that may be dialled; anybody else is "failed".
         credentials: User names and passwords of the REST API: the account's own, and API keys as you add them.
         faults: What goes wrong with REST requests: a list used up by updates, or a callable asked about each request.
+        fronts: Public host names whose requests are taken elsewhere, as CloudFront and API Gateway do.
     """
 
     def __init__(
@@ -56,21 +63,25 @@ class Carrier:
         on_event: Callable[[dict[str, Any]], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.numbers: dict[str, Number] = {}
+        self.account = Account(sid=account_sid, auth_token=auth_token)
+        self.numbers = Numbers(account_sid)
+        self.hosting = Hosting()
         self.callees: dict[str, Callee] = {}
         self.credentials = {account_sid: auth_token}
         self.faults: Faults = []
+        self.fronts = Fronts()
         self.exchange = Exchange(
             account_sid=account_sid,
             auth_token=auth_token,
             variants=variants or Variants(),
             debugger=Debugger(),
-            webhooks=Webhooks(auth_token),
+            webhooks=Webhooks(auth_token, self.fronts, self.hosting),
             numbers=self.numbers,
             callees=self.callees,
             speak=speak,
             allow_ws=allow_ws,
             on_event=on_event or (lambda _event: None),
+            fronts=self.fronts,
             clock=clock,
         )
         self._rest = Rest(self)
@@ -142,7 +153,7 @@ class Carrier:
         line.hung_up = lambda: call.hang_up("caller")
         call.set_status("ringing")
         call.open()
-        self.exchange.spawn(self._be_called(call, Fetch(number.voice_url)))
+        self.exchange.spawn(self._be_called(call, Fetch(number.voice_url, number.voice_method)))
         self.exchange.spawn(self._live(call, caller, patience))
         return call
 
@@ -182,7 +193,9 @@ class Carrier:
         call.number = replace(
             call.number,
             fallback_url=form.get("FallbackUrl", call.number.fallback_url),
+            fallback_method=form.get("FallbackMethod", call.number.fallback_method),
             status_callback=form.get("StatusCallback", call.number.status_callback),
+            status_callback_method=form.get("StatusCallbackMethod", call.number.status_callback_method),
         )
 
     def redirect(self, call: Call, step: Fetch | Inline) -> None:
@@ -218,7 +231,9 @@ class Carrier:
         """A call made by REST: ring the callee for so long, then carry out the document on that line."""
         number = Number(
             fallback_url=form.get("FallbackUrl"),
+            fallback_method=form.get("FallbackMethod", "POST"),
             status_callback=form.get("StatusCallback"),
+            status_callback_method=form.get("StatusCallbackMethod", "POST"),
             status_callback_events=frozenset(form.get("StatusCallbackEvent", "completed").split()),
         )
         call = new_call(

@@ -32,7 +32,8 @@ async def perform(call: Call, step: Fetch | Inline) -> End:
             document = await read(call, step)
             following = await carry_out(call, document, _VERBS)
         except (Failed, twiml.Malformed) as problem:
-            call.error(problem.code, str(problem))
+            asked = {"url": step.url, "method": step.method} if isinstance(step, Fetch) else {}
+            call.error(problem.code, str(problem), **asked)
             fallback = _fallback(call, step, problem.code)
             if fallback is None:
                 return await _apologise(call)
@@ -47,7 +48,8 @@ def _fallback(call: Call, step: Fetch | Inline, code: int) -> Fetch | None:
     if url is None or (isinstance(step, Fetch) and step.is_fallback):
         return None
     failed = step.url if isinstance(step, Fetch) else ""
-    return Fetch(url, parameters={"ErrorCode": str(code), "ErrorUrl": failed}, is_fallback=True)
+    told = {"ErrorCode": str(code), "ErrorUrl": failed}
+    return Fetch(url, call.number.fallback_method, told, is_fallback=True)
 
 
 async def _apologise(call: Call) -> End:

@@ -8,12 +8,15 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from simulators.carrier.fronts import Fronts
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from simulators.carrier.call import Call, Number
+    from simulators.carrier.call import Call
     from simulators.carrier.callees import Callee
     from simulators.carrier.debugger import Debugger
+    from simulators.carrier.numbers import Numbers
     from simulators.carrier.rooms import Conference, Queue
     from simulators.carrier.variants import Variants
     from simulators.carrier.webhooks import Webhooks
@@ -41,6 +44,7 @@ class Exchange:
         speak: `(text, voice) -> mu-law`, called in a thread; voices are PERSON and OPERATOR.
         allow_ws: Streams may go to `ws://` URLs of any host, not of this machine alone.
         on_event: Told of every event of every call.
+        fronts: Public host names whose requests are taken elsewhere.
         clock: Seconds, monotonic; decides how long a new leg stays unseen by REST.
     """
 
@@ -49,11 +53,12 @@ class Exchange:
     variants: Variants
     debugger: Debugger
     webhooks: Webhooks
-    numbers: dict[str, Number]
+    numbers: Numbers
     callees: dict[str, Callee]
     speak: Callable[[str, str], bytes] = speak_with_voices
     allow_ws: bool = False
     on_event: Callable[[dict[str, Any]], None] = lambda _event: None
+    fronts: Fronts = field(default_factory=Fronts)
     clock: Callable[[], float] = time.monotonic
     calls: dict[str, Call] = field(default_factory=dict)
     queues: dict[str, Queue] = field(default_factory=dict)

@@ -1,6 +1,7 @@
-"""Twilio's REST API for calls (https://www.twilio.com/docs/voice/api/call-resource): create, fetch, list, update.
+"""Twilio's REST API: one server for all its sub-domains, whose paths do not collide; who may ask, and what goes wrong.
 
-Basic authentication, form bodies, JSON answers, and the errors a caller has to tell apart: 20003, 20404, 20429, 21220.
+Here are calls (https://www.twilio.com/docs/voice/api/call-resource): create, fetch, list, update; `account_api` and
+`hosting_api` have the rest. Basic authentication, form bodies, JSON answers, and the errors a caller has to tell apart.
 """
 
 from __future__ import annotations
@@ -9,13 +10,15 @@ import asyncio
 import base64
 import binascii
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlencode
 
 from aiohttp import web
 
+from simulators.carrier.account_api import AccountApi
+from simulators.carrier.api import ACCOUNT_PATH, ApiError, form_of, not_found, page_2010, whole
 from simulators.carrier.call import Fetch, Inline
 from simulators.carrier.faults import Fault, Request
-from simulators.carrier.resource import API_VERSION
+from simulators.carrier.hosting import DOMAIN
+from simulators.carrier.hosting_api import CONTENT_LIMIT, HostingApi
 
 if TYPE_CHECKING:
     from simulators.carrier.call import Call
@@ -23,22 +26,8 @@ if TYPE_CHECKING:
 
 # https://www.twilio.com/docs/voice/api/call-resource: 4,000 characters when creating; taken to hold for updates.
 TWIML_LIMIT: Final = 4000
-_BASE: Final = f"/{API_VERSION}/Accounts/{{account}}"
-
-
-class ApiError(Exception):
-    """An error with Twilio's code and HTTP status."""
-
-    def __init__(self, status: int, code: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-        self.code = code
-
-    def response(self) -> web.Response:
-        """The error as Twilio words it."""
-        more = f"https://www.twilio.com/docs/errors/{self.code}"
-        body = {"code": self.code, "message": str(self), "more_info": more, "status": self.status}
-        return web.json_response(body, status=self.status)
+# Of a whole upload: the file, and room for the other fields.
+_BODY_LIMIT: Final = CONTENT_LIMIT + 64 * 1024
 
 
 class Rest:
@@ -55,11 +44,14 @@ class Rest:
         Raises:
             OSError: the port is taken.
         """
-        app = web.Application()
-        app.router.add_post(_BASE + "/Calls.json", self._create)
-        app.router.add_get(_BASE + "/Calls.json", self._list)
-        app.router.add_get(_BASE + "/Calls/{sid}.json", self._fetch)
-        app.router.add_post(_BASE + "/Calls/{sid}.json", self._update)
+        carrier = self._carrier
+        app = web.Application(client_max_size=_BODY_LIMIT)
+        app.router.add_post(ACCOUNT_PATH + "/Calls.json", self._create)
+        app.router.add_get(ACCOUNT_PATH + "/Calls.json", self._list)
+        app.router.add_get(ACCOUNT_PATH + "/Calls/{sid}.json", self._fetch)
+        app.router.add_post(ACCOUNT_PATH + "/Calls/{sid}.json", self._update)
+        AccountApi(carrier.account, carrier.numbers, carrier.debugger).add_routes(app.router)
+        HostingApi(carrier.hosting, carrier.account_sid).add_routes(app.router)
         app.middlewares.append(self._guard)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
@@ -73,18 +65,29 @@ class Rest:
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Any) -> web.StreamResponse:
-        """Credentials, then bad luck, then the request itself."""
+        """Credentials, then bad luck, then the request itself; asked by the name of a hosted domain, what is there."""
+        if request.host.partition(":")[0].endswith(DOMAIN):
+            return self._hosted(request)
         try:
             self._authenticate(request)
-            form = await _form(request)
+            form = await form_of(request)
             seen = Request(request.method, request.path, request.match_info.get("sid", ""), form)
             fault = self._carrier.fault_of(seen)
             return await self._unlucky(request, handler, fault) if fault else await handler(request)
         except ApiError as error:
             return error.response()
         except web.HTTPNotFound:
-            message = f"The requested resource {request.path} was not found"
-            return ApiError(404, 20404, message).response()
+            return not_found(request).response()
+        except web.HTTPMethodNotAllowed:
+            return ApiError(405, 20004, "Method not allowed").response()
+        except web.HTTPRequestEntityTooLarge:
+            return ApiError(413, 20413, "Request entity too large").response()
+
+    def _hosted(self, request: web.Request) -> web.Response:
+        domain = request.host.partition(":")[0]
+        page = self._carrier.hosting.page(f"https://{domain}{request.path_qs}", request.method, is_twilio=False)
+        assert page is not None, "the domain is one of those that are hosted"
+        return web.Response(status=page.status, body=page.body, headers={"Content-Type": page.content_type})
 
     async def _unlucky(self, request: web.Request, handler: Any, fault: Fault) -> web.StreamResponse:
         response: web.StreamResponse | None = None
@@ -108,13 +111,20 @@ class Rest:
             user = password = ""
         if scheme.lower() != "basic" or not password or self._carrier.credentials.get(user) != password:
             raise ApiError(401, 20003, "Authenticate")
+        about_account = request.path.endswith((f"/Accounts/{self._carrier.account_sid}.json", "/Keys.json"))
+        # https://www.twilio.com/docs/iam/api-keys: a standard key may do everything but accounts and keys.
+        if user.startswith("SK") and about_account:
+            raise ApiError(401, 20003, "Authentication Error - invalid username")
+        # https://www.twilio.com/docs/api/errors/20003
+        if self._carrier.account.status != "active" and not about_account:
+            raise ApiError(401, 20003, f"Authenticate: the account is {self._carrier.account.status}")
         if request.match_info.get("account", self._carrier.account_sid) != self._carrier.account_sid:
-            raise ApiError(404, 20404, f"The requested resource {request.path} was not found")
+            raise not_found(request)
 
     def _call(self, request: web.Request) -> Call:
         call = self._carrier.calls.get(request.match_info["sid"])
         if call is None:
-            raise ApiError(404, 20404, f"The requested resource {request.path} was not found")
+            raise not_found(request)
         return call
 
     async def _fetch(self, request: web.Request) -> web.Response:
@@ -132,41 +142,22 @@ class Rest:
             if call.resource.visible_from <= now
             and all(getattr(call.resource, field) == query[name] for name, field in wanted.items() if name in query)
         ]
-        page, size = _whole(query.get("Page", "0")), min(max(_whole(query.get("PageSize", "50")), 1), 1000)
-        start = page * size
-        kept = {name: value for name, value in query.items() if name not in {"Page", "PageToken", "PageSize"}}
-
-        def uri(number: int) -> str:
-            return f"{request.path}?{urlencode(kept | {'PageSize': size, 'Page': number})}"
-
-        return web.json_response(
-            {
-                "calls": [resource.as_json() for resource in found[start : start + size]],
-                "page": page,
-                "page_size": size,
-                "start": start,
-                "end": max(start, min(start + size, len(found)) - 1),
-                "uri": request.path_qs,
-                "first_page_uri": uri(0),
-                "previous_page_uri": uri(page - 1) if page else None,
-                "next_page_uri": uri(page + 1) if start + size < len(found) else None,
-            }
-        )
+        return page_2010(request, "calls", [resource.as_json() for resource in found])
 
     async def _create(self, request: web.Request) -> web.Response:
-        form = await _form(request)
+        form = await form_of(request)
         for field, code in (("To", 21201), ("From", 21213)):
             if not form.get(field):
                 raise ApiError(400, code, f"No '{field}' number is specified")
         step = _step(form)
         if step is None:
             raise ApiError(400, 21205, "Url parameter is required.")
-        call = self._carrier.dial_out(form, step, _whole(form.get("Timeout", "60")))
+        call = self._carrier.dial_out(form, step, whole(form.get("Timeout", "60")))
         return web.json_response(call.resource.as_json(), status=201)
 
     async def _update(self, request: web.Request) -> web.Response:
         call = self._call(request)
-        form = await _form(request)
+        form = await form_of(request)
         step = _step(form)
         status = form.get("Status")
         if status not in {None, "completed", "canceled"}:
@@ -185,12 +176,6 @@ class Rest:
         return web.json_response(call.resource.as_json())
 
 
-async def _form(request: web.Request) -> dict[str, str]:
-    """The form; a field given more than once, as StatusCallbackEvent is, becomes a list of words."""
-    fields = await request.post()
-    return {name: " ".join(str(value) for value in fields.getall(name)) for name in fields}
-
-
 def _step(form: dict[str, str]) -> Fetch | Inline | None:
     twiml, url = form.get("Twiml"), form.get("Url")
     if twiml is not None and url is not None:
@@ -204,9 +189,3 @@ def _step(form: dict[str, str]) -> Fetch | Inline | None:
             raise ApiError(400, 21205, f"Url is not a valid URL: {url}")
         return Fetch(url, form.get("Method", "POST"))
     return None
-
-
-def _whole(text: str) -> int:
-    if not text.isdecimal():
-        raise ApiError(400, 20001, f"not a number: {text}")
-    return int(text)

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import ssl
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urljoin, urlsplit
 
 from websockets.asyncio.client import ClientConnection
@@ -124,9 +124,12 @@ class Stream:
     async def _open(self, url: str) -> ClientConnection:
         exchange = self._call.exchange
         signature = sign(exchange.auth_token, stream_url(url, exchange.variants))
+        asked, address = exchange.fronts.resolve(url)
+        at: dict[str, Any] = {"host": address[0], "port": address[1]} if address else {}
         try:
             return await open_socket(
-                url,
+                asked,
+                **at,
                 additional_headers={"X-Twilio-Signature": signature},
                 user_agent_header="Twilio.TmeWs/1.0",
                 compression=None,

@@ -16,6 +16,8 @@ from urllib.parse import parse_qsl, urlencode
 import aiohttp
 from yarl import URL
 
+from simulators.carrier.fronts import Fronts
+from simulators.carrier.hosting import Hosting
 from simulators.carrier.signing import sign
 
 if TYPE_CHECKING:
@@ -73,10 +75,12 @@ class Overrides:
 
 
 class Webhooks:
-    """The client all of a carrier's webhook requests go through."""
+    """The client all of a carrier's webhook requests go through; what Twilio hosts itself is not asked for outside."""
 
-    def __init__(self, auth_token: str) -> None:
+    def __init__(self, auth_token: str, fronts: Fronts | None = None, hosting: Hosting | None = None) -> None:
         self._auth_token = auth_token
+        self._fronts = fronts or Fronts()
+        self._hosting = hosting or Hosting()
         self._session: aiohttp.ClientSession | None = None
 
     async def ask(self, url: str, parameters: Mapping[str, str], method: str = "POST") -> Answer:
@@ -102,6 +106,9 @@ class Webhooks:
     async def _once(
         self, url: str, parameters: Mapping[str, str], method: str, overrides: Overrides, token: str
     ) -> Answer:
+        page = self._hosting.page(url, method)
+        if page is not None:
+            return _usable(url, page.status, Answer(page.content_type.partition(";")[0], page.body))
         if method == "GET" and parameters:
             url += ("&" if "?" in url else "?") + urlencode(parameters)
         form = parameters if method == "POST" else {}
@@ -113,11 +120,16 @@ class Webhooks:
         }
         if method == "POST":
             headers["Content-Type"] = _FORM
+        asked, address = self._fronts.resolve(url)
+        target = URL(asked, encoded=True)
+        if address:
+            headers["Host"] = target.host_port_subcomponent or ""
+            target = target.with_host(address[0]).with_port(address[1])
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=overrides.connect, sock_read=overrides.read)
         try:
             async with self._client().request(
                 method,
-                URL(url, encoded=True),
+                target,
                 data=urlencode(form).encode() if method == "POST" else None,
                 headers=headers,
                 timeout=timeout,
@@ -133,10 +145,7 @@ class Webhooks:
             raise Failed(11100, f"{url}: not a URL") from error
         except aiohttp.ClientError as error:
             raise Failed(11200, f"{url}: {error}") from error
-        if not 200 <= response.status < 300:
-            kind: Literal["4xx", "5xx"] = "5xx" if response.status >= 500 else "4xx"
-            raise Failed(11200, f"{url}: answered {response.status}", kind)
-        return Answer(response.content_type, body)
+        return _usable(url, response.status, Answer(response.content_type, body))
 
     def _client(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -150,3 +159,10 @@ class Webhooks:
         if self._session is not None:
             await self._session.close()
             self._session = None
+
+
+def _usable(url: str, status: int, answer: Answer) -> Answer:
+    if not 200 <= status < 300:
+        kind: Literal["4xx", "5xx"] = "5xx" if status >= 500 else "4xx"
+        raise Failed(11200, f"{url}: answered {status}", kind)
+    return answer

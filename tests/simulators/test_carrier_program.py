@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from twilio.rest import Client
 
 from simulators import audio
 from simulators.carrier.__main__ import longest_silence, main
-from tests.simulators.carrier_peers import TOKEN, world
+from tests.simulators.carrier_peers import ACCOUNT, GUARD, TOKEN, Moved, world
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,6 +67,27 @@ async def test_a_wrong_option_is_one_line_and_exit_status_two(
 ) -> None:
     assert await program("--webhook", "http://127.0.0.1:1/in", "--auth-token", TOKEN, *options) in {1, 2}
     assert "Traceback" not in capsys.readouterr().err
+
+
+async def test_without_calls_it_owns_numbers_until_it_is_interrupted() -> None:
+    program = [sys.executable, "-m", "simulators.carrier", "--auth-token", TOKEN, "--calls", "0"]
+    process = await asyncio.create_subprocess_exec(
+        *program, "--owns", "+15550100077", "--owns", "+15550100078", stderr=asyncio.subprocess.PIPE
+    )
+    assert process.stderr is not None
+    async with asyncio.timeout(GUARD):
+        base = json.loads(await process.stderr.readline())["rest"]
+        client = Client(ACCOUNT, TOKEN, http_client=Moved(base))
+        numbers = await asyncio.to_thread(client.incoming_phone_numbers.list)
+        process.send_signal(signal.SIGINT)
+        status = await process.wait()
+    assert {number.phone_number for number in numbers} == {"+15550100077", "+15550100078"}
+    assert status == 130
+
+
+async def test_calls_need_a_webhook() -> None:
+    with pytest.raises(SystemExit):
+        await program("--auth-token", TOKEN)
 
 
 def test_the_longest_silence_is_measured_by_energy() -> None:
