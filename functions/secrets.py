@@ -40,6 +40,11 @@ class Secret:
         self._last = content
         return content
 
+    def forget(self) -> None:
+        """Keep nothing: the next `read` asks Secrets Manager, or fails."""
+        self._provider.clear_cache()  # type: ignore[no-untyped-call]  # Powertools' own has no annotation
+        self._last = {}
+
 
 def auth_tokens(secret: Secret) -> list[str]:
     """Twilio's auth token, and during a rotation the one before.
@@ -48,10 +53,10 @@ def auth_tokens(secret: Secret) -> list[str]:
         SecretUnusable: there is no current one.
     """
     content = secret.read()
-    tokens = [str(content[name]) for name in ("current", "previous") if content.get(name)]
-    if not content.get("current"):
+    current, previous = _text(content, "current"), _text(content, "previous")
+    if not current:
         raise SecretUnusable("the auth token secret has no 'current'")
-    return tokens
+    return [current, previous] if previous else [current]
 
 
 def rest_credentials(secret: Secret) -> tuple[str, str]:
@@ -61,6 +66,13 @@ def rest_credentials(secret: Secret) -> tuple[str, str]:
         SecretUnusable: one of them is missing.
     """
     content = secret.read()
-    if not content.get("username") or not content.get("password"):
+    username, password = _text(content, "username"), _text(content, "password")
+    if not username or not password:
         raise SecretUnusable("the REST secret needs 'username' and 'password'")
-    return str(content["username"]), str(content["password"])
+    return username, password
+
+
+def _text(content: dict[str, object], name: str) -> str:
+    """A field's text; "" if it is none. Nothing but a text counts: with a guessable key anybody could sign."""
+    value = content.get(name)
+    return value.strip() if isinstance(value, str) else ""

@@ -42,6 +42,6 @@ def _values(name: str, text: str) -> tuple[str, ...]:
         values = tuple(content.get(version) or "" for version in ("current", "previous"))
     else:
         values = (str(content).strip(),)
-    if not values[0] or not all(isinstance(value, str) for value in values):
+    if not all(isinstance(value, str) for value in values) or not values[0].strip():
         raise SecretUnusable(f'secret {name} must be a text or {{"current": "…", "previous": "…"}}')
-    return tuple(value for value in values if value)
+    return tuple(value.strip() for value in values if value.strip())

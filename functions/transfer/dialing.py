@@ -25,9 +25,8 @@ from functions.eventlog import EventLog
 from functions.transfer.carrier import Ambiguous, CallerGone, Carrier, CarrierFailure, Refused, Throttled
 from functions.transfer.dial_twiml import dial
 from functions.transfer.directory import Directory
-from functions.transfer.lease import lease_seconds
+from functions.transfer.lease import POLL_SECONDS, lease_seconds, round_seconds
 
-POLL_SECONDS = 0.5
 SOON_SECONDS = 1.0
 REFUSED_SECONDS = 5.0
 
@@ -57,6 +56,11 @@ class Timing:
     def lease(self) -> float:
         """Seconds that a claim holds."""
         return lease_seconds(self.lag)
+
+    @property
+    def round(self) -> float:
+        """Seconds that must be left to begin a dial."""
+        return round_seconds(self.lag)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +105,7 @@ class Dialer:
                 return self._with_claim(_Turn(request, claim, remaining), look_first=suspicious or claim.must_reconcile)
             except Throttled:
                 pause = self.timing.jitter()
-                if remaining() < pause + self.timing.lease:
+                if remaining() < pause + self.timing.round:
                     return Again(SOON_SECONDS)
                 self.timing.sleep(pause)
 
@@ -139,7 +143,7 @@ class Dialer:
                 ended = self._look_for_as_long_as_a_leg_may_hide(turn)
             if ended is not None:
                 return ended
-            if turn.remaining() < self.timing.lease or not self._renew(turn):
+            if turn.remaining() < self.timing.round or not self._renew(turn):
                 break
         self._release(turn, doubtful=True)
         return Again(SOON_SECONDS)

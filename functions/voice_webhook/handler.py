@@ -26,13 +26,12 @@ from functions.clients import aws
 from functions.environment import origin, required
 from functions.eventlog import EventLog
 from functions.secrets import Secret, auth_tokens
+from functions.snapshot import Started, register
 from functions.transfer import directory
 from functions.voice_webhook.answers import Answers
 from functions.voice_webhook.reports import Reports
 from functions.voice_webhook.request import Gate, Request, RequestRefused
 from functions.voice_webhook.twiml import Documents
-
-Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
 
 # Powertools keeps the request at hand in a class attribute. Lambda runs one request at a time; threads must as well.
 _ONE_AT_A_TIME = threading.Lock()
@@ -98,7 +97,7 @@ class Webhook:
             note(self.gate.admit(event, *needed))
         except RequestRefused as refused:
             return self._refuse(event, refused)
-        return Response(204)
+        return Response(204, body="")  # not null, which gateways other than AWS's own cannot send
 
     def _refuse(self, event: Mapping[str, Any], refused: RequestRefused) -> Response[str]:
         self.log.write(events.REQUEST_REFUSED, route=str(event.get("rawPath")), status=refused.status, why=refused.why)
@@ -121,7 +120,7 @@ def build(
     secrets: Any = None,
     clock: Callable[[], float] = time.time,
     stream: TextIO = sys.stdout,
-) -> Handler:
+) -> Started:
     """Wire the function from an environment; boto3 clients that are not given are made.
 
     Raises:
@@ -134,8 +133,10 @@ def build(
     media_origin = origin("PUBLIC_MEDIA_ORIGIN", media_origin, "wss", "ws")
     people = directory.load(Path(environ.get("AGENT_FILE") or "agent.yaml"))
     log = EventLog(events.Part.WEBHOOK, clock=clock, stream=stream)
-    tokens = partial(auth_tokens, Secret(token_secret, secrets or aws("secretsmanager")))
-    ledger = Ledger(dynamodb or aws("dynamodb"), table, clock)
+    secrets, dynamodb = secrets or aws("secretsmanager"), dynamodb or aws("dynamodb")
+    secret = Secret(token_secret, secrets)
+    tokens = partial(auth_tokens, secret)
+    ledger = Ledger(dynamodb, table, clock)
     answers = Answers(
         ledger=ledger,
         directory=people,
@@ -156,14 +157,17 @@ def build(
         with _ONE_AT_A_TIME:
             return app.resolve(event, context)
 
-    return handle
+    return Started(handle, secrets=[secret], clients=[secrets, dynamodb])
 
 
 @cache
-def _handler() -> Handler:
+def _handler() -> Started:
     return build(os.environ)
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Lambda's entry point."""
     return _handler()(event, context)
+
+
+register(_handler)
