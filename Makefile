@@ -9,6 +9,11 @@ export UV_PYTHON_PREFERENCE := only-system
 UV := $(shell command -v uv || echo .tools/bin/uv)
 RUN := .venv/bin/python
 SCENARIO ?= billing
+STAGE ?= dev
+CDK := PATH=$(CURDIR)/.venv/bin:$$PATH CDK_DISABLE_NOTICES=1 node_modules/.bin/cdk
+ENGINE := $(firstword $(foreach tool,docker podman finch,$(shell command -v $(tool))))
+HERE := $(RUN) -c 'import boto3; s = boto3.Session(); print("aws://%s/%s" % (s.client("sts").get_caller_identity()["Account"], s.region_name))'
+BOOTSTRAPPED := $(RUN) -c 'import boto3; boto3.client("ssm").get_parameter(Name="/cdk-bootstrap/hnb659fds/version")'
 
 help: ## What can be run here
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -55,11 +60,31 @@ node_modules/.bin/cdk: package-lock.json .venv/.synced
 	@touch $@
 
 synth: node_modules/.bin/cdk ## Write the CloudFormation template (STAGE=dev|prod)
-	@PATH=$(CURDIR)/.venv/bin:$$PATH CDK_DISABLE_NOTICES=1 $< synth --quiet -c stage=$(or $(STAGE),dev)
+	@$(CDK) synth --quiet -c stage=$(STAGE)
+
+audit: node_modules/.bin/cdk ## Scan template and sources for what is known to be unsafe (STAGE=dev|prod); fetches the scanners once
+	@$(CDK) synth --quiet -c stage=$(STAGE)
+	@$(UV) tool run --quiet --from checkov==3.3.30 checkov --config-file infra/checkov.yaml -f cdk.out/Patchthrough.template.json
+	@$(UV) tool run --quiet --from bandit==1.9.4 bandit -q -lll -r contracts functions containers infra cli
 
 image: ## Build the relay's image with docker, podman or buildah
 	@tool=$$(command -v docker || command -v podman || command -v buildah) || { echo "image: install docker, podman or buildah" >&2; exit 1; }; \
 	"$$tool" build --platform linux/arm64 -f containers/media_relay/Dockerfile -t patchthrough-relay .
+
+deploy: node_modules/.bin/cdk ## Build and deploy everything (STAGE=dev|prod); needs AWS credentials and docker, podman or finch
+	@./patchthrough secrets check --stage $(STAGE)
+	@test -n "$(ENGINE)" || { echo "deploy: there is nothing to build the relay's image with; install docker, podman or finch" >&2; exit 1; }
+	@$(BOOTSTRAPPED) 2>/dev/null || { here=$$($(HERE)) && $(CDK) bootstrap "$$here"; }
+	@CDK_DOCKER=$(ENGINE) $(CDK) deploy -c stage=$(STAGE) --require-approval never --outputs-file cdk-outputs-$(STAGE).json
+	@echo "Deployed. Next: ./patchthrough number attach +1… --stage $(STAGE)"
+
+destroy: node_modules/.bin/cdk ## Put the numbers back and remove everything that was deployed (STAGE=dev|prod)
+	@[ "$(YES)" = 1 ] || { read -r -p "Remove stage '$(STAGE)' and everything in it? Type its name: " said && [ "$$said" = "$(STAGE)" ]; } || { echo "destroy: nothing was removed" >&2; exit 1; }
+	@./patchthrough number detach --all --stage $(STAGE)
+	@$(CDK) destroy --force -c stage=$(STAGE)
+	@./patchthrough secrets delete --yes --stage $(STAGE)
+	@$(RUN) -m infra.leftovers $(STAGE)
+	@rm -f cdk-outputs-$(STAGE).json
 
 format: .venv/.synced ## Format and fix
 	@$(RUN) -m ruff format .

@@ -1,8 +1,18 @@
-"""Metric names shared by the code that counts and the alarms that watch. Every one is a count."""
+"""Metric names shared by the code that publishes and the alarms that watch; counts, unless the name ends in `Ms`.
+
+Three ways lead to CloudWatch, all in its embedded metric format or from the log itself, and none per audio frame: a
+function counts at once, the relay's line every ten seconds tells what is measured, and what the relay merely logs is
+counted from its log by the metric filters of `LOGGED`.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
+
+from contracts import events
+from contracts.events import Event
 
 NAMESPACE = "Patchthrough"
 SERVICE_DIMENSION = "service"  # as Powertools writes it
@@ -26,5 +36,43 @@ class Metric(StrEnum):
     TRANSFERS_DUPLICATE = "TransfersDuplicate"
     TRANSFERS_MALFORMED = "TransfersMalformed"
     CALLER_GONE = "CallerGone"
+    # The relay's line, every ten seconds.
     ACTIVE_CALLS = "ActiveCalls"
     DRAINING_CALLS = "DrainingCalls"
+    FIRST_AUDIO_MS = "FirstAudioMs"
+    TURN_LATENCY_MS = "TurnLatencyMs"
+    LOOP_LAG_MS = "LoopLagMs"
+    # Counted from the relay's log.
+    CALLS_STARTED = "CallsStarted"
+    CALLS_REJECTED = "CallsRejected"
+    BARGE_INS = "BargeIns"
+    TRANSFERS_REQUESTED = "TransfersRequested"
+    HANDOFF_FAILURES = "HandoffFailures"
+    MODEL_FAILURES = "ModelFailures"
+    EFFECT_FAILURES = "EffectFailures"
+    PROTECTION_ERRORS = "ProtectionErrors"
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """Lines of a log that count: those of `event` whose fields have the values of `having`, and none of `lacking`."""
+
+    event: Event
+    having: Mapping[str, str | int] = field(default_factory=dict)
+    lacking: Mapping[str, str] = field(default_factory=dict)
+
+
+LOGGED: Mapping[Metric, Logged] = {
+    Metric.CALLS_STARTED: Logged(events.STREAM_STARTED),
+    Metric.CALLS_REJECTED: Logged(events.MEDIA_REFUSED, {"status": 503}),
+    Metric.BARGE_INS: Logged(events.BARGE_IN),
+    Metric.TRANSFERS_REQUESTED: Logged(events.HANDOFF_ASKED),
+    Metric.HANDOFF_FAILURES: Logged(events.HANDOFF_FAILED),
+    Metric.MODEL_FAILURES: Logged(events.MODEL_FAILED),
+    Metric.EFFECT_FAILURES: Logged(events.EFFECT_FAILED),
+    # A deployment that holds protection back is no error: it passes, and is asked again until it has.
+    Metric.PROTECTION_ERRORS: Logged(
+        events.EFFECT_FAILED, {"effect": "task_protection"}, {"error": "DEPLOYMENT_BLOCKED"}
+    ),
+}
+"""What the relay's log is counted for."""

@@ -9,15 +9,16 @@ from dataclasses import dataclass
 from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
+from aws_cdk import aws_elasticloadbalancingv2 as elb
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
 from constructs import Construct
 
-from contracts import events
-from contracts.events import Event, Part
-from contracts.metrics import NAMESPACE, Metric
+from contracts.events import Part
+from contracts.metrics import LOGGED, NAMESPACE, SERVICE_DIMENSION, Metric
 from infra import metrics
+from infra.media_edge import MediaEdge
 from infra.relay_service import RelayService
 from infra.settings import Settings
 from infra.transfer_queue import TransferQueue
@@ -60,54 +61,22 @@ class Alarms(Construct):
         webhook: WebhookApi,
         transfers: TransferQueue,
         relay: RelayService,
+        edge: MediaEdge,
         relay_log: logs.ILogGroup,
     ) -> None:
         super().__init__(scope, id_)
-        self._relay_log = relay_log
+        for metric in LOGGED:
+            _count(self, metric, relay_log)
         self.topic = sns.Topic(self, "Topic", display_name=settings.stack_name, enforce_ssl=True)
         if settings.alarm_email:
             self.topic.add_subscription(subscriptions.EmailSubscription(settings.alarm_email))
         watches = {
             **dict(_webhook(webhook)),
             **dict(_transfers(transfers)),
-            **dict(self._relay(relay, settings)),
+            **dict(_tasks(relay, edge, settings)),
+            **dict(_calls()),
         }
         self.all = [self._alarm(heading, watch, settings) for heading, watch in watches.items()]
-
-    def _relay(self, relay: RelayService, settings: Settings) -> Iterator[tuple[str, Watch]]:
-        tasks = settings.relay
-        full = self._count(events.MEDIA_REFUSED, logs.FilterPattern.number_value("$.status", "=", 503), suffix=".503")
-        yield (
-            "Tasks missing",
-            Watch(
-                metric=relay.target_group.metrics.healthy_host_count(statistic="Minimum", period=_MINUTE),
-                limit=tasks.min_tasks,
-                of=3,
-                within=3,
-                at_least=True,
-                silence_is_bad=True,
-            ),
-        )
-        yield "Tasks nearly full", Watch(metric=metrics.live_calls(), limit=tasks.calls_per_task * 0.8, of=2, within=2)
-        yield "Calls turned away", Watch(metric=full, limit=0)
-        yield "Streams lost", Watch(metric=_five(metrics.count(Metric.STREAMS_LOST, Part.WEBHOOK)), limit=2)
-        yield "Model failing", Watch(metric=_five(self._count(events.MODEL_FAILED)), limit=2)
-        yield "Hand-offs not queued", Watch(metric=self._count(events.HANDOFF_FAILED), limit=0)
-        yield "Effects failing", Watch(metric=_five(self._count(events.EFFECT_FAILED)), limit=2)
-
-    def _count(self, event: Event, *conditions: logs.JsonPattern, suffix: str = "") -> cloudwatch.Metric:
-        name = f"{event.name}{suffix}"
-        named = logs.FilterPattern.string_value("$.event", "=", event.name)
-        logs.MetricFilter(
-            self,
-            f"Count {name}",
-            log_group=self._relay_log,
-            filter_pattern=logs.FilterPattern.all(named, *conditions),
-            metric_namespace=NAMESPACE,
-            metric_name=name,
-            metric_value="1",
-        )
-        return metrics.logged(name)
 
     def _alarm(self, heading: str, watch: Watch, settings: Settings) -> cloudwatch.Alarm:
         missing = cloudwatch.TreatMissingData
@@ -158,6 +127,62 @@ def _transfers(transfers: TransferQueue) -> Iterator[tuple[str, Watch]]:
     yield "Messages malformed", Watch(metric=metrics.count(Metric.TRANSFERS_MALFORMED, Part.TRANSFER), limit=0)
     yield "Last resort used", Watch(metric=last.metric_invocations(statistic="Sum", period=_MINUTE), limit=0)
     yield "Last resort failing", Watch(metric=dead, limit=0, of=3, within=3)
+
+
+def _tasks(relay: RelayService, edge: MediaEdge, settings: Settings) -> Iterator[tuple[str, Watch]]:
+    tasks = settings.relay
+    running = metrics.running_tasks(relay.service)
+    yield (
+        "Tasks missing",
+        Watch(metric=running, limit=tasks.min_tasks, of=3, within=3, at_least=True, silence_is_bad=True),
+    )
+    unhealthy = relay.target_group.metrics.unhealthy_host_count(statistic="Maximum", period=_MINUTE)
+    yield "Tasks unhealthy", Watch(metric=unhealthy, limit=0, of=3, within=5)
+    yield "Tasks nearly full", Watch(metric=metrics.live_calls(), limit=tasks.calls_per_task * 0.8, of=2, within=2)
+    yield "Tasks unprotected", Watch(metric=_relay(Metric.PROTECTION_ERRORS), limit=0)
+    lag = metrics.measured(Metric.LOOP_LAG_MS, "p99")
+    yield "Event loop lagging", Watch(metric=lag, limit=50, of=3, within=5)
+    # Those that a task answers with 5xx are the calls turned away.
+    unanswered = edge.load_balancer.metrics.http_code_elb(
+        elb.HttpCodeElb.ELB_5XX_COUNT, statistic="Sum", period=_MINUTE
+    )
+    yield "Sockets unanswered", Watch(metric=unanswered, limit=0)
+
+
+def _calls() -> Iterator[tuple[str, Watch]]:
+    yield "Calls turned away", Watch(metric=_relay(Metric.CALLS_REJECTED), limit=0)
+    first = metrics.measured(Metric.FIRST_AUDIO_MS, "p95")
+    yield "First words late", Watch(metric=first, limit=1500, of=3, within=5)
+    lost, offered = (_five(metrics.count(one, Part.WEBHOOK)) for one in (Metric.STREAMS_LOST, Metric.STREAMS_OFFERED))
+    percent = cloudwatch.MathExpression(
+        # Two lost calls of a quiet night are no share of anything.
+        expression="IF(lost > 2, 100 * lost / offered, 0)",
+        using_metrics={"lost": lost, "offered": offered},
+        label="Streams lost, percent",
+        period=Duration.minutes(5),
+    )
+    yield "Streams lost", Watch(metric=percent, limit=5)
+    yield "Model failing", Watch(metric=_five(_relay(Metric.MODEL_FAILURES)), limit=2)
+    yield "Hand-offs not queued", Watch(metric=_relay(Metric.HANDOFF_FAILURES), limit=0)
+    yield "Effects failing", Watch(metric=_five(_relay(Metric.EFFECT_FAILURES)), limit=2)
+
+
+def _relay(metric: Metric) -> cloudwatch.Metric:
+    return metrics.count(metric, Part.RELAY)
+
+
+def _count(scope: Construct, metric: Metric, log: logs.ILogGroup) -> None:
+    """Have CloudWatch count the lines of a log, under the same dimension as everything else."""
+    logs.MetricFilter(
+        scope,
+        f"Count{metric.value}",
+        log_group=log,
+        filter_pattern=metrics.lines_of(metric),
+        metric_namespace=NAMESPACE,
+        metric_name=metric.value,
+        metric_value="1",
+        dimensions={SERVICE_DIMENSION: "$.part"},
+    )
 
 
 def _five(metric: cloudwatch.Metric) -> cloudwatch.Metric:

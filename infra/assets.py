@@ -51,7 +51,10 @@ class Function:
 
 _SOURCES = ("contracts/**/*.py", "functions/**/*.py")
 # yaml's C loader is not used, and without it no file depends on the machine.
-_DROP = ("bin/", "**/*.pyi", "yaml/_yaml*", "boto3/data/", "boto3/examples/", "botocore/data/*/")
+_DROP = (
+    *("bin/", "**/*.pyi", "*.dist-info/RECORD", "yaml/_yaml*", "**/swagger_ui/*.js", "**/swagger_ui/*.css"),
+    *("boto3/data/", "boto3/examples/", "botocore/data/*/"),
+)
 _KEEP = ("botocore/data/dynamodb/", "botocore/data/sqs/", "botocore/data/secretsmanager/")
 
 WEBHOOK = Function(
@@ -65,7 +68,7 @@ TRANSFER = Function(
     name="transfer",
     group="transfer",
     without=("aiohttp", "aiohttp-retry"),
-    drop=(*_DROP, "twilio/rest/*/"),
+    drop=(*_DROP, "twilio/rest/*/", "aws_lambda_powertools/event_handler/"),
     keep=(*_KEEP, "twilio/rest/api/"),
 )
 

@@ -13,6 +13,7 @@ from contracts.events import Part
 from contracts.metrics import Metric
 from infra import metrics
 from infra.alarms import Alarms
+from infra.relay_service import RelayService
 from infra.settings import Settings
 from infra.transfer_queue import TransferQueue
 from infra.webhook_api import WebhookApi
@@ -44,6 +45,7 @@ QUERIES: Mapping[str, Sequence[str]] = {
         "limit 50",
     ),
 }
+_Graph = tuple[str, Sequence[cloudwatch.IMetric]]
 
 
 class Dashboard(Construct):
@@ -57,41 +59,20 @@ class Dashboard(Construct):
         settings: Settings,
         webhook: WebhookApi,
         transfers: TransferQueue,
+        relay: RelayService,
         alarms: Alarms,
         log_groups: Sequence[logs.ILogGroup],
     ) -> None:
         super().__init__(scope, id_)
         self.dashboard = cloudwatch.Dashboard(self, "Dashboard", dashboard_name=settings.stack_name)
         self.dashboard.add_widgets(cloudwatch.AlarmStatusWidget(title="Alarms", alarms=alarms.all, width=24))
-        count = metrics.count
-        self._row(
-            ("Live calls per task", [metrics.live_calls()]),
-            (
-                "Calls",
-                [count(name, Part.WEBHOOK) for name in (Metric.CALLS_RECEIVED, Metric.STREAMS_OFFERED)],
-            ),
-            (
-                "Streams lost, callers put through without the agent",
-                [count(name, Part.WEBHOOK) for name in (Metric.STREAMS_LOST, Metric.DEFAULT_PERSON_DIALLED)],
-            ),
-        )
-        dialled = (Metric.TRANSFERS_DIALLED, Metric.CALLER_GONE, Metric.TRANSFERS_FAILED, Metric.TRANSFERS_AMBIGUOUS)
-        ended = (Metric.TRANSFERS_BRIDGED, Metric.TRANSFERS_UNANSWERED)
-        function = webhook.answers.live
-        self._row(
-            ("Transfers", [*(count(m, Part.TRANSFER) for m in dialled), *(count(m, Part.WEBHOOK) for m in ended)]),
-            (
-                "Queue: age of the oldest message, dead letters",
-                [
-                    transfers.queue.metric_approximate_age_of_oldest_message(),
-                    transfers.dead_letters.metric_approximate_number_of_messages_visible(),
-                ],
-            ),
-            (
-                "Webhook: milliseconds",
-                [function.metric_duration(statistic="p50"), function.metric_duration(statistic="p99")],
-            ),
-        )
+        for graphs in (_tasks(relay), _calls(), _ears(), _transfers(transfers), _neighbours(webhook)):
+            self.dashboard.add_widgets(
+                *(
+                    cloudwatch.GraphWidget(title=title, left=list(shown), width=24 // len(graphs))
+                    for title, shown in graphs
+                )
+            )
         for name, lines in QUERIES.items():
             logs.CfnQueryDefinition(
                 self,
@@ -101,8 +82,65 @@ class Dashboard(Construct):
                 log_group_names=[group.log_group_name for group in log_groups],
             )
 
-    def _row(self, *graphs: tuple[str, Sequence[cloudwatch.IMetric]]) -> None:
-        width = 24 // len(graphs)
-        self.dashboard.add_widgets(
-            *(cloudwatch.GraphWidget(title=title, left=list(shown), width=width) for title, shown in graphs)
-        )
+
+def _tasks(relay: RelayService) -> Sequence[_Graph]:
+    draining = metrics.measured(Metric.DRAINING_CALLS, "Sum")
+    return (
+        ("Live calls per task; calls of draining tasks", [metrics.live_calls(), draining]),
+        ("Tasks that run", [metrics.running_tasks(relay.service)]),
+        ("Event loop's worst lag: milliseconds", [metrics.measured(Metric.LOOP_LAG_MS, "Maximum")]),
+    )
+
+
+def _calls() -> Sequence[_Graph]:
+    return (
+        ("Calls", [*_counts(Part.WEBHOOK, Metric.CALLS_RECEIVED), *_counts(Part.RELAY, Metric.CALLS_STARTED)]),
+        (
+            "Turned away, lost, put through without the agent",
+            [
+                *_counts(Part.RELAY, Metric.CALLS_REJECTED, Metric.MODEL_FAILURES),
+                *_counts(Part.WEBHOOK, Metric.STREAMS_LOST, Metric.DEFAULT_PERSON_DIALLED),
+            ],
+        ),
+    )
+
+
+def _ears() -> Sequence[_Graph]:
+    """What callers notice."""
+    return (
+        ("First words: milliseconds", [metrics.measured(Metric.FIRST_AUDIO_MS, of) for of in ("p50", "p95")]),
+        ("Turns: milliseconds", [metrics.measured(Metric.TURN_LATENCY_MS, of) for of in ("p50", "p95")]),
+        ("Barge-ins", _counts(Part.RELAY, Metric.BARGE_INS)),
+    )
+
+
+def _transfers(transfers: TransferQueue) -> Sequence[_Graph]:
+    dialled = (Metric.TRANSFERS_DIALLED, Metric.CALLER_GONE, Metric.TRANSFERS_FAILED, Metric.TRANSFERS_AMBIGUOUS)
+    ended = (Metric.TRANSFERS_BRIDGED, Metric.TRANSFERS_UNANSWERED)
+    asked = _counts(Part.RELAY, Metric.TRANSFERS_REQUESTED)
+    return (
+        ("Transfers", [*asked, *_counts(Part.TRANSFER, *dialled), *_counts(Part.WEBHOOK, *ended)]),
+        (
+            "Queue: age of the oldest message, dead letters",
+            [
+                transfers.queue.metric_approximate_age_of_oldest_message(),
+                transfers.dead_letters.metric_approximate_number_of_messages_visible(),
+            ],
+        ),
+    )
+
+
+def _neighbours(webhook: WebhookApi) -> Sequence[_Graph]:
+    function = webhook.answers.live
+    failing = (Metric.HANDOFF_FAILURES, Metric.EFFECT_FAILURES, Metric.PROTECTION_ERRORS)
+    return (
+        (
+            "Webhook: milliseconds",
+            [function.metric_duration(statistic="p50"), function.metric_duration(statistic="p99")],
+        ),
+        ("Failures", [*_counts(Part.WEBHOOK, Metric.LEDGER_FAILURES), *_counts(Part.RELAY, *failing)]),
+    )
+
+
+def _counts(part: Part, *named: Metric) -> Sequence[cloudwatch.IMetric]:
+    return [metrics.count(metric, part) for metric in named]

@@ -21,7 +21,7 @@ from aws_cdk import aws_route53_targets as targets
 from aws_cdk import custom_resources as custom
 from constructs import Construct
 
-from infra.network import ISOLATED, PUBLIC
+from infra.network import ISOLATED, PUBLIC, Network
 from infra.settings import Domain, Settings
 
 _PREFIX_LIST = "com.amazonaws.global.cloudfront.origin-facing"
@@ -33,15 +33,19 @@ class MediaEdge(Construct):
     origin: str
     listener: elb.ApplicationListener
 
-    def __init__(self, scope: Construct, id_: str, *, vpc: ec2.IVpc, settings: Settings) -> None:
+    def __init__(self, scope: Construct, id_: str, *, network: Network, settings: Settings) -> None:
         super().__init__(scope, id_)
         self.security_group = ec2.SecurityGroup(
-            self, "SecurityGroup", vpc=vpc, allow_all_outbound=False, description="Media sockets: the load balancer"
+            self,
+            "SecurityGroup",
+            vpc=network.vpc,
+            allow_all_outbound=False,
+            description="Media sockets: the load balancer",
         )
         self.load_balancer = elb.ApplicationLoadBalancer(
             self,
             "LoadBalancer",
-            vpc=vpc,
+            vpc=network.vpc,
             internet_facing=settings.domain is not None,
             vpc_subnets=PUBLIC if settings.domain else ISOLATED,
             security_group=self.security_group,
@@ -51,7 +55,7 @@ class MediaEdge(Construct):
         if settings.domain:
             self._behind_domain(settings.domain)
         else:
-            self._behind_cloudfront(vpc, settings)
+            self._behind_cloudfront(network, settings)
 
     def _listen(
         self,
@@ -70,7 +74,7 @@ class MediaEdge(Construct):
             ssl_policy=elb.SslPolicy.RECOMMENDED_TLS if certificate else None,
         )
 
-    def _behind_cloudfront(self, vpc: ec2.IVpc, settings: Settings) -> None:
+    def _behind_cloudfront(self, network: Network, settings: Settings) -> None:
         self.listener = self._listen(80, elb.ApplicationProtocol.HTTP)
         prefix_list = settings.origin_prefix_list or self._look_up_prefix_list(settings)
         self.security_group.add_ingress_rule(ec2.Peer.prefix_list(prefix_list), ec2.Port.tcp(80), "CloudFront")
@@ -100,7 +104,7 @@ class MediaEdge(Construct):
         )
         # A VPC origin can be made and removed only while an internet gateway is attached:
         # https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/private-content-vpc-origins.html
-        distribution.node.add_dependency(self.listener, vpc.internet_connectivity_established)
+        distribution.node.add_dependency(self.listener, *network.connected)
         self.origin = f"wss://{distribution.distribution_domain_name}"
 
     def _look_up_prefix_list(self, settings: Settings) -> str:

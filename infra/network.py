@@ -13,7 +13,11 @@ ISOLATED = ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_ISOLATED)
 
 
 class Network(Construct):
-    """A VPC with a public and an isolated subnet in each of two zones."""
+    """A VPC with a public and an isolated subnet in each of two zones.
+
+    `connected`: what needs the internet must depend on these, or a gateway is detached under it when the stack goes:
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-attribute-dependson.html
+    """
 
     def __init__(self, scope: Construct, id_: str) -> None:
         super().__init__(scope, id_)
@@ -29,3 +33,4 @@ class Network(Construct):
             # Emptying the default group takes a custom resource; nothing here uses the group.
             restrict_default_security_group=False,
         )
+        self.connected = [subnet.internet_connectivity_established for subnet in self.vpc.public_subnets]

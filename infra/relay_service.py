@@ -20,7 +20,7 @@ from constructs import Construct
 
 from infra.media_edge import MediaEdge
 from infra.metrics import live_calls
-from infra.network import PUBLIC
+from infra.network import PUBLIC, Network
 from infra.settings import Settings
 
 PORT = 8081
@@ -37,7 +37,7 @@ class RelayService(Construct):
         id_: str,
         *,
         root: Path,
-        vpc: ec2.IVpc,
+        network: Network,
         edge: MediaEdge,
         environment: Mapping[str, str],
         settings: Settings,
@@ -45,11 +45,19 @@ class RelayService(Construct):
     ) -> None:
         super().__init__(scope, id_)
         self._settings = settings
-        self.cluster = ecs.Cluster(self, "Cluster", vpc=vpc, container_insights_v2=ecs.ContainerInsights.ENHANCED)
+        self.cluster = ecs.Cluster(
+            self,
+            "Cluster",
+            cluster_name=settings.cluster_name,
+            vpc=network.vpc,
+            container_insights_v2=ecs.ContainerInsights.ENHANCED,
+        )
         task = self._task(root, environment, log_group)
         self.role = task.task_role
-        self.service = self._service(task, self._security_group(vpc, edge))
-        self.target_group = self._receive(edge, vpc)
+        self.service = self._service(task, self._security_group(network.vpc, edge))
+        assert task.execution_role, "a task that logs has one"
+        self.service.node.add_dependency(task.execution_role, *network.connected)
+        self.target_group = self._receive(edge, network.vpc)
         self._scale()
 
     def _task(self, root: Path, environment: Mapping[str, str], log_group: logs.ILogGroup) -> ecs.FargateTaskDefinition:

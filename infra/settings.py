@@ -82,12 +82,15 @@ class Timing:
 
     @property
     def transfer(self) -> int:
-        """The transfer function's time limit: three leases of ten seconds, for a dial, a look and a second dial."""
-        return 30
+        """The transfer function's time limit: two dials that both end in doubt, and as long as one for a slow ledger.
+
+        A function that is killed cannot say when its message shall come back: it stays hidden for `visibility`.
+        """
+        return 60
 
     @property
     def visibility(self) -> int:
-        """How long a received message stays hidden when the function never says: six times its limit.
+        """How long a received message stays hidden when the function never says: six times its limit, as AWS asks.
 
         https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
         """
@@ -161,6 +164,11 @@ class Settings:
     def stack_name(self) -> str:
         """The CloudFormation stack."""
         return f"patchthrough-{self.stage}"
+
+    @property
+    def cluster_name(self) -> str:
+        """The relay's cluster. Named, because container insights name a log group after it."""
+        return self.stack_name
 
     @property
     def auth_token_secret(self) -> str:

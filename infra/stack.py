@@ -42,7 +42,7 @@ class Patchthrough(Stack):
         self._logs = {part: self._log_group(part) for part in ("webhook", "webhook-access", "transfer", "relay")}
         self.network = Network(self, "Network")
         self.ledger = Ledger(self, "Ledger")
-        self.edge = MediaEdge(self, "Edge", vpc=self.network.vpc, settings=settings)
+        self.edge = MediaEdge(self, "Edge", network=self.network, settings=settings)
         shared = {
             "LEDGER_TABLE": self.ledger.table.table_name,
             "TWILIO_ACCOUNT_SID": ssm.StringParameter.value_for_string_parameter(self, settings.account_sid_parameter),
@@ -73,7 +73,7 @@ class Patchthrough(Stack):
             self,
             "Relay",
             root=bundles.root,
-            vpc=self.network.vpc,
+            network=self.network,
             edge=self.edge,
             environment={
                 **shared,
@@ -142,6 +142,7 @@ class Patchthrough(Stack):
             webhook=self.webhook,
             transfers=self.transfers,
             relay=self.relay,
+            edge=self.edge,
             relay_log=self._logs["relay"],
         )
         Dashboard(
@@ -150,6 +151,7 @@ class Patchthrough(Stack):
             settings=self._settings,
             webhook=self.webhook,
             transfers=self.transfers,
+            relay=self.relay,
             alarms=self.alarms,
             log_groups=[self._logs[part] for part in ("webhook", "transfer", "relay")],
         )

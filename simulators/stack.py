@@ -31,7 +31,7 @@ from functions.transfer.directory import DirectoryRefused
 from functions.voice_webhook import handler as voice_webhook
 from simulators.carrier import Carrier
 from simulators.cloud.context import Function
-from simulators.cloud.emulator import Emulator, Resources, Secrets, provision
+from simulators.cloud.emulator import TIMING, Emulator, Resources, Secrets, provision
 from simulators.cloud.event_source import EventSource
 from simulators.cloud.gateway import Gateway
 from simulators.model import Mind, Model
@@ -39,7 +39,6 @@ from simulators.relay_process import RelayProcess, Sink
 from simulators.settings import Settings, StackError
 
 _CLIENTS = Config(max_pool_connections=50, connect_timeout=2, read_timeout=30, retries={"total_max_attempts": 2})
-_FUNCTION_SECONDS = 10.0
 # A sentence and two questions: enough for the webhook's answers to lead from a lost stream to a person.
 _SEE_OFF_SECONDS = 7.0
 
@@ -239,10 +238,10 @@ async def _functions(
         ("transfer", resources.queue_url, transfers.handler),
         ("transfer-last-resort", resources.dead_letter_url, transfers.last_resort),
     ):
-        function = Function(name=name, handler=handler, timeout=_FUNCTION_SECONDS, region=region)
+        function = Function(name=name, handler=handler, timeout=TIMING.transfer, region=region)
         source = EventSource(client=clients("sqs"), queue_url=queue_url, function=function)
         up.push_async_callback(asyncio.to_thread, source.stop)
         await asyncio.to_thread(source.start)
-    gateway = Gateway(Function(name="voice-webhook", handler=webhook, timeout=_FUNCTION_SECONDS, region=region))
+    gateway = Gateway(Function(name="voice-webhook", handler=webhook, timeout=TIMING.webhook, region=region))
     up.push_async_callback(gateway.stop)
     await gateway.start(port)

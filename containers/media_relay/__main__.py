@@ -113,7 +113,8 @@ async def serve(config: Config, agent: agent_file.AgentFile) -> None:
     listener = await loop.create_server(door.connection, config.host, config.port, backlog=1024)
     background = [asyncio.create_task(secrets.keep_fresh())]
     if config.ecs_agent:  # elsewhere nobody reads the gauge
-        publishing = gauge.keep_publishing(door, _write_metric, time.time, asyncio.sleep)
+        gauge.watch_lag(loop, settings.measures)
+        publishing = gauge.keep_publishing(door, settings.measures, _write_metric, time.time, asyncio.sleep)
         background.append(asyncio.create_task(publishing))
     port = listener.sockets[0].getsockname()[1]
     log_event("", events.RELAY_STARTED, {"host": config.host, "port": port, "model": agent.model})
@@ -125,6 +126,7 @@ async def serve(config: Config, agent: agent_file.AgentFile) -> None:
     await protection.close()
     for task in background:
         task.cancel()
+    await asyncio.wait(background)  # the gauge has a last line
     listener.close()
     executor.shutdown(wait=True)
     log_event("", events.RELAY_STOPPED, {"live_calls": door.live_calls})

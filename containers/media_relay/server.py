@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
 from containers.media_relay import agent
 from containers.media_relay.effects import Effects, Stores
+from containers.media_relay.gauge import Measures, Waits
 from containers.media_relay.handshake import SIGNATURE_HEADER, signed_by_twilio
 from containers.media_relay.keys import Keys
 from containers.media_relay.protection import Protection
@@ -48,6 +49,7 @@ class Settings:
     max_calls: int
     model_address: Callable[[Keys], ModelAddress]
     keys: Callable[[], Keys]
+    measures: Measures = field(default_factory=Measures)
 
 
 class Server:
@@ -167,7 +169,10 @@ class Server:
     # ---- calls ---------------------------------------------------------------------------------------------------
 
     def _relay(self, row: Row) -> Relay:
+        waits = Waits(self._settings.measures)
+
         def log(event: Event, fields: dict[str, Any]) -> None:
+            waits.note(event, self._loop.time())
             self._log(row.call_sid, event, fields)
 
         now, agent_file = self._loop.time(), self._settings.agent_file

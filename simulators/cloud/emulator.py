@@ -15,14 +15,13 @@ from botocore.exceptions import ClientError
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import BaseWSGIServer, make_server
 
+from infra.settings import Timing
+
 if TYPE_CHECKING:
     from boto3.session import Session
 
-VISIBILITY_SECONDS = 60
-"""Six times the transfer function's time limit, as AWS asks:
-https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html"""
-MAX_RECEIVES = 10
-RETENTION_SECONDS = 300
+TIMING = Timing(max_call_minutes=30)
+"""What is deployed; the queue's and the functions' times do not depend on how long a call may be."""
 
 
 class _QuietHandler(MotoRequestHandler):
@@ -106,8 +105,8 @@ def provision(session: Session, endpoint_url: str | None, secrets: Secrets, *, p
     sqs = session.client("sqs", endpoint_url=endpoint_url)
     dead = _make_queue(sqs, f"{prefix}-transfers-dead", {})
     dead_arn = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    redrive = json.dumps({"deadLetterTargetArn": dead_arn, "maxReceiveCount": str(MAX_RECEIVES)})
-    retention = {"MessageRetentionPeriod": str(RETENTION_SECONDS)}
+    redrive = json.dumps({"deadLetterTargetArn": dead_arn, "maxReceiveCount": str(TIMING.receives)})
+    retention = {"MessageRetentionPeriod": str(TIMING.retention)}
     queue = _make_queue(sqs, f"{prefix}-transfers", {"RedrivePolicy": redrive, **retention})
     manager = session.client("secretsmanager", endpoint_url=endpoint_url)
     rest = {"username": secrets.account_sid, "password": secrets.auth_token}
@@ -125,7 +124,7 @@ def provision(session: Session, endpoint_url: str | None, secrets: Secrets, *, p
 
 def _make_queue(sqs: Any, name: str, attributes: dict[str, str]) -> str:
     try:
-        made = sqs.create_queue(QueueName=name, Attributes={"VisibilityTimeout": str(VISIBILITY_SECONDS), **attributes})
+        made = sqs.create_queue(QueueName=name, Attributes={"VisibilityTimeout": str(TIMING.visibility), **attributes})
     except ClientError as error:
         if error.response["Error"]["Code"] not in {"QueueAlreadyExists", "QueueNameExists"}:
             raise

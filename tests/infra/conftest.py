@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -21,7 +22,7 @@ import aws_cdk as cdk  # it starts Node while it is imported
 from infra import settings
 from infra.acknowledgements import acknowledge
 from infra.app import ROOT, compose
-from infra.assets import Bundles
+from infra.assets import TRANSFER, WEBHOOK, BundleError, Bundles, Function
 
 CONTEXT = json.loads((ROOT / "cdk.json").read_text())["context"]
 
@@ -83,6 +84,23 @@ def with_domain(tmp_path_factory: pytest.TempPathFactory) -> Synthesised:
     domain = settings.Domain(name="voice.example.com", hosted_zone_id="Z0123456789ABC", hosted_zone_name="example.com")
     stage = replace(settings.load(ROOT, "prod"), domain=domain, alarm_email="operators@example.com")
     return synthesise(stage, tmp_path_factory.mktemp("domain"))
+
+
+def build_or_skip(function: Function) -> Path:
+    """A bundle as it is deployed. Its packages come from the network once, so that is where this may end."""
+    try:
+        return Bundles(root=ROOT).build(function)
+    except BundleError as error:
+        if re.search(r"connect|network|resolve|fetch|offline|dns", str(error), re.IGNORECASE):
+            pytest.skip("the wheels are not in uv's cache, and the package index cannot be reached")
+        raise
+
+
+@pytest.fixture(scope="session")
+def built() -> None:
+    """Both bundles are there, so that nothing more has to be fetched."""
+    for function in (WEBHOOK, TRANSFER):
+        build_or_skip(function)
 
 
 @pytest.fixture

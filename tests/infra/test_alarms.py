@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from containers.media_relay.gauge import line
 from contracts import events
 from contracts.events import Part
-from contracts.metrics import NAMESPACE, Metric
+from contracts.metrics import LOGGED, NAMESPACE, SERVICE_DIMENSION, Metric
 from functions.eventlog import EventLog
 from infra.alarms import anchor
 from infra.app import ROOT
@@ -59,17 +60,39 @@ def test_every_heading_says_what_callers_hear_how_to_look_and_what_to_do() -> No
         assert re.findall(r"\*\*(.+?)\*\*", section) == ["Callers hear", "Look", "Do"]
 
 
-def test_every_metric_of_ours_has_a_name_of_the_contracts_or_of_a_filter(stack: Synthesised) -> None:
-    filters = {
-        one["MetricTransformations"][0]["MetricName"]: one["FilterPattern"]
-        for one in stack.of_type("Logs::MetricFilter").values()
-    }
-    counted = {one["MetricName"] for one in metrics(stack) if one["Namespace"] == NAMESPACE}
-    assert counted <= set(Metric) | filters.keys()
-    assert filters.keys() <= counted
-    for pattern in filters.values():
-        (name,) = re.findall(r'\$\.event = "([^"]+)"', pattern)
-        assert name in events.VOCABULARY
+def test_every_alarms_metric_of_ours_has_a_name_and_a_part_of_the_contracts(stack: Synthesised) -> None:
+    for one in metrics(stack):
+        if one["Namespace"] == NAMESPACE:
+            assert one["MetricName"] in set(Metric)
+            (dimension,) = one["Dimensions"]
+            assert dimension["Name"] == SERVICE_DIMENSION
+            assert dimension["Value"] in set(Part)
+
+
+class TestWhatIsCountedFromTheLog:
+    def pattern(self, stack: Synthesised, metric: Metric) -> str:
+        return str(stack.named("Logs::MetricFilter", f"AlarmsCount{metric}")["FilterPattern"])
+
+    def test_is_what_the_contracts_say_and_nothing_else(self, stack: Synthesised) -> None:
+        made = [one["MetricTransformations"][0] for one in stack.of_type("Logs::MetricFilter").values()]
+        assert {one["MetricName"] for one in made} == set(LOGGED)
+        assert len(made) == len(LOGGED)
+        for one in made:
+            assert (one["MetricNamespace"], one["MetricValue"]) == (NAMESPACE, "1")
+            assert one["Dimensions"] == [{"Key": SERVICE_DIMENSION, "Value": "$.part"}]
+
+    def test_every_filter_asks_for_an_event_of_the_vocabulary_and_for_fields_that_it_has(
+        self, stack: Synthesised
+    ) -> None:
+        for metric, logged in LOGGED.items():
+            asked = dict(re.findall(r'\$\.(\w+) !?= "?([^"&) ]+)', self.pattern(stack, metric)))
+            assert asked.pop("event") == logged.event.name
+            assert asked == {name: str(value) for name, value in {**logged.having, **logged.lacking}.items()}
+            assert asked.keys() <= logged.event.fields
+
+    def test_a_deployment_that_delays_protection_is_no_error(self, stack: Synthesised) -> None:
+        assert '$.error != "DEPLOYMENT_BLOCKED"' in self.pattern(stack, Metric.PROTECTION_ERRORS)
+        assert "!=" not in self.pattern(stack, Metric.EFFECT_FAILURES)
 
 
 @pytest.mark.parametrize("part", [Part.WEBHOOK, Part.TRANSFER])
@@ -91,6 +114,38 @@ def test_silence_alarms_only_where_tasks_are_missing(stack: Synthesised) -> None
     assert loud == {"Tasks missing"}
 
 
+def test_alarms_watch_the_very_metrics_that_a_task_measures(stack: Synthesised) -> None:
+    measured = (Metric.FIRST_AUDIO_MS, Metric.TURN_LATENCY_MS, Metric.LOOP_LAG_MS)
+    published = line(1, {metric: [1] for metric in measured}, draining=False, now=0.0)
+    (directive,) = published["_aws"]["CloudWatchMetrics"]  # type: ignore[index]
+    assert directive["Dimensions"] == [[SERVICE_DIMENSION]]
+    names = {one["Name"] for one in directive["Metrics"]}
+    assert names == {Metric.ACTIVE_CALLS, *measured}
+    assert published[SERVICE_DIMENSION] == Part.RELAY
+    for heading, name in {"First words late": "FirstAudioMs", "Event loop lagging": "LoopLagMs"}.items():
+        alarm = ours(stack)[heading]
+        assert alarm["MetricName"] == name
+        assert name in names
+        assert alarm["Dimensions"] == [{"Name": SERVICE_DIMENSION, "Value": Part.RELAY}]
+
+
+def test_lost_streams_alarm_by_their_share_and_not_for_two_of_a_quiet_night(stack: Synthesised) -> None:
+    alarm = ours(stack)["Streams lost"]
+    assert alarm["Threshold"] == 5
+    (share,) = (one["Expression"] for one in alarm["Metrics"] if "Expression" in one)
+    assert share == "IF(lost > 2, 100 * lost / offered, 0)"
+
+
+@pytest.mark.parametrize(
+    ("heading", "statistic", "of", "within"),
+    [("First words late", "p95", 3, 5), ("Event loop lagging", "p99", 3, 5), ("Webhook slow", "p99", 3, 5)],
+)
+def test_slowness_alarms_when_it_lasts(stack: Synthesised, heading: str, statistic: str, of: int, within: int) -> None:
+    alarm = ours(stack)[heading]
+    assert (alarm["ExtendedStatistic"], alarm["Period"]) == (statistic, 60)
+    assert (alarm["DatapointsToAlarm"], alarm["EvaluationPeriods"]) == (of, within)
+
+
 @pytest.mark.parametrize(
     ("heading", "metric", "threshold", "comparison"),
     [
@@ -99,7 +154,15 @@ def test_silence_alarms_only_where_tasks_are_missing(stack: Synthesised) -> None
         ("Last resort used", "Invocations", 0, "GreaterThanThreshold"),
         ("Last resort failing", "ApproximateNumberOfMessagesVisible", 0, "GreaterThanThreshold"),
         ("Tasks nearly full", "ActiveCalls", 24, "GreaterThanThreshold"),
-        ("Tasks missing", "HealthyHostCount", 2, "LessThanThreshold"),
+        ("Tasks missing", "RunningTaskCount", 2, "LessThanThreshold"),
+        ("Tasks unhealthy", "UnHealthyHostCount", 0, "GreaterThanThreshold"),
+        ("Tasks unprotected", "ProtectionErrors", 0, "GreaterThanThreshold"),
+        ("Event loop lagging", "LoopLagMs", 50, "GreaterThanThreshold"),
+        ("Sockets unanswered", "HTTPCode_ELB_5XX_Count", 0, "GreaterThanThreshold"),
+        ("Calls turned away", "CallsRejected", 0, "GreaterThanThreshold"),
+        ("First words late", "FirstAudioMs", 1500, "GreaterThanThreshold"),
+        ("Webhook failing", "Errors", 0, "GreaterThanThreshold"),
+        ("Webhook unreachable", "5xx", 0, "GreaterThanThreshold"),
     ],
 )
 def test_alarms_watch_their_numbers(
@@ -122,3 +185,11 @@ def test_saved_queries_ask_all_three_parts_for_names_that_exist(stack: Synthesis
     for lines in QUERIES.values():
         for name in re.findall(r'"([a-z_]+\.[a-z_]+)"', " ".join(lines)):
             assert name in events.VOCABULARY
+
+
+def test_the_dashboard_shows_every_metric_that_is_published_but_for_those_of_an_alarm(stack: Synthesised) -> None:
+    body = json.dumps(stack.one("CloudWatch::Dashboard")["DashboardBody"])
+    shown = {metric for metric in Metric if f'\\"{metric}\\"' in body}
+    alarmed = {one["MetricName"] for one in metrics(stack)}
+    assert set(Metric) - shown - alarmed == {Metric.TRANSFERS_DUPLICATE}  # a second copy of a message, as SQS may send
+    assert {Metric.FIRST_AUDIO_MS, Metric.LOOP_LAG_MS, Metric.CALLS_REJECTED, Metric.TRANSFERS_REQUESTED} <= shown

@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 from containers.media_relay.config import Config
 from containers.media_relay.server import STREAM_LIMITS
 from contracts.ledger import ROW_SECONDS
-from functions.transfer.lease import lease_seconds
+from functions.transfer.lease import POLL_SECONDS, REST_TIMEOUT_SECONDS, VISIBILITY_LAG_SECONDS, round_seconds
 from infra.app import ROOT
 from infra.settings import CALLS_PER_VCPU, Relay, SettingsError, Timing, load
+from simulators.cloud.emulator import TIMING
+from tests.functions import world
 
 
 class TestAStagesFile:
@@ -117,8 +119,19 @@ class TestEveryTimeAgrees:
     def test_R33_the_webhook_gives_up_before_twilio_does(self, timing: Timing) -> None:
         assert timing.webhook < 15
 
-    def test_a_transfer_has_time_for_two_leases(self, timing: Timing) -> None:
-        assert timing.transfer > 2 * lease_seconds()
+    def test_a_transfer_has_time_for_two_dials_that_end_in_doubt_and_a_slow_ledger(self, timing: Timing) -> None:
+        assert timing.transfer >= 3 * round_seconds()
+
+    def test_a_dial_that_is_begun_ends_before_its_function_does(self, timing: Timing) -> None:
+        requests = (2 + 1) * 2 * REST_TIMEOUT_SECONDS  # a look, an update, the last look; each connects, then reads
+        assert requests + POLL_SECONDS + VISIBILITY_LAG_SECONDS < round_seconds() < timing.transfer
+
+    def test_the_tests_of_the_one_dial_have_the_time_that_is_deployed(self, timing: Timing) -> None:
+        assert (timing.transfer, timing.receives) == (world.INVOCATION_SECONDS, world.MAX_RECEIVES)
+
+    def test_the_local_queue_has_the_deployed_ones_numbers(self, timing: Timing) -> None:
+        local, deployed = ((one.visibility, one.retention, one.receives, one.transfer) for one in (TIMING, timing))
+        assert local == deployed
 
     def test_a_message_is_hidden_six_times_as_long_as_it_is_worked_on(self, timing: Timing) -> None:
         assert timing.visibility >= 6 * timing.transfer

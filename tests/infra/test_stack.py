@@ -198,7 +198,7 @@ class TestTheTransfers:
         queue = stack.named("SQS::Queue", "TransfersQueue")
         assert "FifoQueue" not in queue
         assert queue["SqsManagedSseEnabled"] is True
-        assert (queue["VisibilityTimeout"], queue["MessageRetentionPeriod"]) == (180, 2160)
+        assert (queue["VisibilityTimeout"], queue["MessageRetentionPeriod"]) == (360, 4320)
         assert queue["RedrivePolicy"]["maxReceiveCount"] == 10
         (dead,) = (name for name in stack.of_type("SQS::Queue") if name.startswith("TransfersDeadLetters"))
         assert queue["RedrivePolicy"]["deadLetterTargetArn"] == {"Fn::GetAtt": [dead, "Arn"]}
@@ -212,8 +212,8 @@ class TestTheFunctions:
         ("function", "entry", "seconds", "module"),
         [
             ("WebhookAnswers", "functions.voice_webhook.handler.handler", 10, webhook_handler),
-            ("TransfersTransfer", "functions.transfer.handler.handler", 30, transfer_handler),
-            ("TransfersLastResort", "functions.transfer.handler.last_resort", 30, transfer_handler),
+            ("TransfersTransfer", "functions.transfer.handler.handler", 60, transfer_handler),
+            ("TransfersLastResort", "functions.transfer.handler.last_resort", 60, transfer_handler),
         ],
     )
     def test_each_is_what_its_code_expects(
