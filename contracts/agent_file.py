@@ -6,24 +6,21 @@ Lambdas read the same file, already checked, without pydantic: their cold start 
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import Field, ModelWrapValidatorHandler, StringConstraints, ValidationError, model_validator
 
-E164 = Annotated[str, StringConstraints(pattern=r"^\+[1-9][0-9]{6,14}$")]
-DestinationKey = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
+from contracts.destinations_file import Destination, DestinationKey, Escalation, Guards, Hours, Line, Strict, Voicemail
+from contracts.directory import Directory, DirectoryRefused, parse
+from contracts.directory_file import FORMS
+
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=8000)]
-Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ServerVad(_Strict):
+class ServerVad(Strict):
     """The model decides by silence that the caller's turn is over."""
 
     type: Literal["server_vad"] = "server_vad"
@@ -32,23 +29,14 @@ class ServerVad(_Strict):
     silence_ms: int = Field(default=500, ge=100, le=5000)
 
 
-class SemanticVad(_Strict):
+class SemanticVad(Strict):
     """The model decides by what was said that the caller's turn is over."""
 
     type: Literal["semantic_vad"] = "semantic_vad"
     eagerness: Literal["low", "medium", "high", "auto"] = "auto"
 
 
-class Destination(_Strict):
-    """A person, or a line answered by people, that the agent may hand a caller to."""
-
-    name: Line = Field(description="What the agent calls it when it speaks: 'the billing team'")
-    number: E164 = Field(description="Where it rings, in E.164 form: +15550100001")
-    description: Line = Field(description="When to choose it; the model reads this")
-    ring_seconds: int = Field(default=20, ge=5, le=120, description="How long it rings before it counts as no answer")
-
-
-class Limits(_Strict):
+class Limits(Strict):
     """What one call, and one relay task, may use."""
 
     max_call_minutes: int = Field(default=30, ge=1, le=55, description="Then the caller is handed to a person")
@@ -56,7 +44,7 @@ class Limits(_Strict):
     max_calls: int = Field(default=100, ge=1, le=2000, description="Live calls of one relay task")
 
 
-class AgentFile(_Strict):
+class AgentFile(Strict):
     """The whole of `agent.yaml`."""
 
     persona: Text = Field(description="Who the agent is, what it knows and how it behaves")
@@ -66,17 +54,27 @@ class AgentFile(_Strict):
     model: Line = "gpt-realtime-2.1"
     transcription_model: Line = "gpt-transcribe"
     turn_detection: Annotated[ServerVad | SemanticVad, Field(discriminator="type")] = ServerVad()
+    hours: dict[DestinationKey, Hours] = Field(default={}, max_length=20)
     destinations: dict[DestinationKey, Destination] = Field(min_length=1, max_length=20)
     default_destination: DestinationKey
+    voicemail: Voicemail | None = None
+    escalation: Escalation = Escalation()
+    guards: Guards = Guards()
     limits: Limits = Limits()
 
-    @model_validator(mode="after")
-    def _default_exists(self) -> AgentFile:
-        if self.default_destination not in self.destinations:
-            known = ", ".join(sorted(self.destinations))
-            msg = f"default_destination '{self.default_destination}' is not one of the destinations ({known})"
-            raise ValueError(msg)
-        return self
+    @model_validator(mode="wrap")
+    @classmethod
+    def _has_a_directory(cls, content: object, check: ModelWrapValidatorHandler[AgentFile]) -> AgentFile:
+        """What passes here can be used by the Lambdas, who read the very same content."""
+        checked = check(content)
+        if isinstance(content, Mapping):
+            parse(content)
+        return checked
+
+    @property
+    def directory(self) -> Directory:
+        """Whom a caller can reach, as the hunt and the functions know it."""
+        return parse(self.model_dump(mode="json", by_alias=True, exclude_none=True))
 
 
 class AgentFileError(ValueError):
@@ -115,23 +113,39 @@ def load(path: Path) -> AgentFile:
     try:
         return AgentFile.model_validate(content)
     except ValidationError as error:
-        raise AgentFileError("\n".join(_explain(path, one) for one in error.errors())) from error
+        raise AgentFileError("\n".join(line for one in error.errors() for line in _explain(path, one))) from error
 
 
-_FORMS = {"number": "write it as +15550100001", "language": "write it as en or en-US"}
+_FORMS = {
+    **{kind.value: f"write it as {example}" for kind, (_, example) in FORMS.items()},
+    "number": "write it as +15550100001",
+    "countries": 'write it as "+1"',
+    "language": "write it as en or en-US",
+    "open": 'write it as mon-fri: "09:00-17:00"',
+    "holidays": 'write it as 2026-12-25, or "12-25" for every year',
+}
 
 
-def _explain(path: Path, error: object) -> str:
+def _explain(path: Path, error: object) -> Iterator[str]:
     assert isinstance(error, dict), "pydantic describes each error by a mapping"
+    cause = error.get("ctx", {}).get("error")
+    if isinstance(cause, DirectoryRefused):
+        for one in cause.problems:
+            yield f"{path}: {one.path}: {one.says}; {one.remedy}"
+        return
     steps = [str(step) for step in error["loc"]]
     remedy = {
         "extra_forbidden": "remove it, or correct its spelling",
         "missing": "add it",
-        "string_pattern_mismatch": _FORMS.get(steps[-1] if steps else "", "write it in lower case, without spaces"),
+        "string_pattern_mismatch": next(
+            (_FORMS[step] for step in reversed(steps) if step in _FORMS), "write it in lower case, without spaces"
+        ),
+        "string_type": "write a text, in quotes if it is a number",
+        "literal_error": "choose one of these; a telephone key stands in quotes",
     }.get(error["type"], "correct the value")
-    return f"{path}: {'.'.join(steps) or '(whole file)'}: {error['msg']}; {remedy}"
+    yield f"{path}: {'.'.join(steps) or '(whole file)'}: {error['msg']}; {remedy}"
 
 
 def schema() -> dict[str, object]:
     """The JSON Schema that stands beside `agent.yaml` for editors."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **AgentFile.model_json_schema()}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **AgentFile.model_json_schema(by_alias=True)}

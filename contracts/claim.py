@@ -1,15 +1,18 @@
 """Who may dial: the answers to a claim, and the rule that gives them.
 
 asked -> claimed -> dialled -> over      a claim that was let go returns to asked;
-            ^  |                         one whose lease ran out may be taken over, and whoever takes it
-            |__| lease over: doubtful    must look before dialling
+  ^         ^  |       |                 one whose lease ran out may be taken over, and whoever takes it
+  |         |__|       |                 must look before dialling
+  |____________________| next hop        it rang in vain and another is to be rung, or an attended person has accepted
+                                         and the meeting is to be dialled (`contracts/hops.py`)
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from contracts.row import Row, Transfer, TransferState
+from contracts.handoff import Hunt, Transfer, TransferState
+from contracts.row import Row
 from contracts.transfer import Outcome, TransferRequest
 
 
@@ -78,18 +81,36 @@ def may_dial(
     if current.state is TransferState.CLAIMED and current.until > now:
         return Held(current.until, current.by)
     if current.state is TransferState.DIALLED:
-        if redial_after is None or now - current.dialled_at < redial_after:
+        # An attended person's line rings while the caller is elsewhere: that Twilio asks about the caller says nothing.
+        ringing_apart = current.hunt.attended and not current.joining
+        if redial_after is None or ringing_apart or now - current.dialled_at < redial_after:
             return AlreadyDialled(current.dialled_at)
         return replace(current, doubtful=True, dialled_at=0.0, child_sid="")
     in_doubt = current.doubtful or current.state is TransferState.CLAIMED
-    if own:
-        return replace(current, doubtful=in_doubt)
-    replaced = current.state is not TransferState.OVER
-    return Transfer(request, attempt=current.attempt if replaced else 0, doubtful=replaced and in_doubt)
+    return replace(current, doubtful=in_doubt) if own else _instead_of(current, request, in_doubt=in_doubt)
+
+
+def _instead_of(current: Transfer, request: TransferRequest, *, in_doubt: bool) -> Transfer | AlreadyDialled:
+    if current.state is TransferState.OVER:
+        return Transfer(request)
+    if current.joining:  # a person has accepted and waits for the caller
+        return AlreadyDialled(current.accepted_at)
+    hunt = Hunt(tries=current.hunt.tries)  # whose legs are not this request's
+    return Transfer(request, attempt=current.attempt, doubtful=in_doubt, hunt=hunt)
+
+
+def claimed(transfer: Transfer, by: str, now: float, until: float) -> Transfer:
+    """The transfer in the hands of a new claimant; the caller's waiting begins with the first ring's claim."""
+    hunt = transfer.hunt if transfer.hunt.hop else replace(transfer.hunt, begun_at=now)
+    return replace(transfer, state=TransferState.CLAIMED, by=by, until=until, attempt=transfer.attempt + 1, hunt=hunt)
 
 
 def rung(transfer: Transfer, now: float, child_sid: str) -> Transfer:
     """The transfer once its line has rung; the first time counts."""
+    legs = transfer.hunt.legs
+    if child_sid and child_sid not in legs:
+        legs = (*legs, child_sid)
+    transfer = replace(transfer, child_sid=child_sid, hunt=replace(transfer.hunt, legs=legs))
     if transfer.state is TransferState.DIALLED:
-        return replace(transfer, child_sid=child_sid)
-    return replace(transfer, state=TransferState.DIALLED, dialled_at=now, child_sid=child_sid)
+        return transfer
+    return replace(transfer, state=TransferState.DIALLED, dialled_at=now)

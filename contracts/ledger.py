@@ -9,21 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from contracts.claim import Claim, Claimed, UnknownCall, may_dial, rung
-from contracts.row import (
-    Attempt,
-    Call,
-    Ending,
-    Row,
-    Status,
-    Stream,
-    StreamState,
-    Transfer,
-    TransferState,
-    Turn,
-)
-from contracts.store import Client, Store
-from contracts.transfer import Outcome, TransferRequest
+from contracts.row import Call, Ending, Row, Status, Stream, StreamState, Turn
+from contracts.transfers import Transfers
 from contracts.visit import Refusal, StreamRefused, may_take, next_visit
 
 ROW_SECONDS = 24 * 3600
@@ -32,18 +19,14 @@ TURN_CHARS = 1000
 TERMINAL_STATUS = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
 
 
-class Ledger:
-    """The table of calls.
+class Ledger(Transfers):
+    """The table of calls: what `Transfers` says of the person, and here, of the call and its visits to the agent.
 
     Args:
         client: a low-level DynamoDB client; its errors pass through.
         table: its name; key `call_sid` (S), TTL attribute `expires_at`.
         now: seconds since the epoch.
     """
-
-    def __init__(self, client: Client, table: str, now: Callable[[], float]) -> None:
-        self._store = Store(client, table)
-        self._now = now
 
     def read(self, call_sid: str) -> Row | None:
         """The row as of the last write, or None."""
@@ -165,106 +148,6 @@ class Ledger:
 
         return self._ended(call_sid, decide)
 
-    def ask_transfer(self, request: TransferRequest) -> bool:
-        """Record a request. False: the call is over or unknown, or another request is under way or was already done."""
-
-        def decide(row: Row) -> Row | None:
-            known = any(attempt.request_id == request.request_id for attempt in row.attempts)
-            if row.over or row.open_transfer or known:
-                return None
-            return replace(row, transfer=Transfer(request))
-
-        row = self._change(request.call_sid, decide)
-        current = row.open_transfer if row and not row.over else None
-        return current is not None and current.request.request_id == request.request_id
-
-    def claim(
-        self, request: TransferRequest, by: str, lease_seconds: float, *, redial_after: float | None = None
-    ) -> Claim:
-        """Ask to be the one who dials for this request; see `Claim` for the answers.
-
-        A request whose asking never landed is recorded here, on a live call's row only. A newer request takes the place
-        of one that is over or not yet claimed; an older one never does.
-
-        Args:
-            request: what the message, or the row, says.
-            by: transfer, webhook or last_resort.
-            lease_seconds: how long the claim holds without `renew`.
-            redial_after: a dial older than this many seconds counts as lost. Only for a caller who knows that no dial
-                is running, as the webhook does when Twilio asks it what to do next.
-        """
-        now = self._now()
-        answer: Claim = UnknownCall()
-
-        def decide(row: Row) -> Row | None:
-            nonlocal answer
-            granted_or_not = may_dial(row, request, now, redial_after)
-            if not isinstance(granted_or_not, Transfer):
-                answer = granted_or_not
-                return None
-            waiting = granted_or_not
-            claimed = replace(
-                waiting, state=TransferState.CLAIMED, by=by, until=now + lease_seconds, attempt=waiting.attempt + 1
-            )
-            row = replace(row, transfer=claimed)
-            answer = Claimed(claimed.attempt, claimed.doubtful, row)
-            return row
-
-        self._change(request.call_sid, decide)
-        return answer
-
-    def renew(self, call_sid: str, request_id: str, attempt: int, lease_seconds: float) -> bool:
-        """Hold the claim for `lease_seconds` from now. False: it is not held any more, do not dial."""
-        now = self._now()
-        until = now + lease_seconds
-        return self._report(
-            call_sid, request_id, attempt, lambda mine: replace(mine, until=until) if mine.until > now else None
-        )
-
-    def release(self, call_sid: str, request_id: str, attempt: int, *, doubtful: bool) -> bool:
-        """Let the claim go at once; `doubtful`: this attempt may have dialled without our hearing of it."""
-        return self._report(
-            call_sid,
-            request_id,
-            attempt,
-            lambda mine: replace(mine, state=TransferState.ASKED, until=0.0, doubtful=mine.doubtful or doubtful),
-        )
-
-    def dialled(self, call_sid: str, request_id: str, attempt: int, child_sid: str = "") -> bool:
-        """The carrier has taken the dial. False: the claim is no longer this attempt's, or a leg was seen before."""
-        return self._report(call_sid, request_id, attempt, lambda mine: rung(mine, self._now(), child_sid))
-
-    def leg_seen(self, call_sid: str, request_id: str, child_sid: str) -> Row | None:
-        """Twilio reports the person's leg: proof of a dial, whatever became of our own request."""
-
-        def decide(row: Row) -> Row | None:
-            transfer = row.open_transfer
-            if transfer is None or transfer.request.request_id != request_id or transfer.child_sid == child_sid:
-                return None
-            return replace(row, transfer=rung(transfer, self._now(), child_sid))
-
-        return self._change(call_sid, decide)
-
-    def transfer_over(
-        self, call_sid: str, request_id: str, outcome: Outcome, child_sid: str = ""
-    ) -> tuple[Row, bool] | None:
-        """The attempt ended so. Returns the row and whether this very word ended it; None for an unknown call."""
-
-        def decide(row: Row) -> Row | None:
-            transfer = row.open_transfer
-            if transfer is None or transfer.request.request_id != request_id:
-                return None
-            transfer = replace(
-                transfer, state=TransferState.OVER, outcome=outcome, child_sid=child_sid or transfer.child_sid
-            )
-            attempt = Attempt(
-                request_id, transfer.request.destination, transfer.by, self._now(), outcome, transfer.child_sid
-            )
-            return replace(row, transfer=transfer, attempts=(*row.attempts, attempt))
-
-        row, changed = self._store.change(call_sid, decide)
-        return None if row is None else (row, changed)
-
     def _ended(self, call_sid: str, decide: Callable[[Row], Row | None]) -> tuple[Row, bool] | None:
         ended = False
 
@@ -276,23 +159,6 @@ class Ledger:
 
         row = self._change(call_sid, watched)
         return None if row is None else (row, ended)
-
-    def _report(
-        self, call_sid: str, request_id: str, attempt: int, decide: Callable[[Transfer], Transfer | None]
-    ) -> bool:
-        def mine_only(row: Row) -> Row | None:
-            mine = row.transfer
-            if mine is None or mine.state is not TransferState.CLAIMED:
-                return None
-            if (mine.request.request_id, mine.attempt) != (request_id, attempt):
-                return None
-            transfer = decide(mine)
-            return None if transfer is None else replace(row, transfer=transfer)
-
-        return self._store.change(call_sid, mine_only)[1]
-
-    def _change(self, call_sid: str, decide: Callable[[Row], Row | None]) -> Row | None:
-        return self._store.change(call_sid, decide)[0]
 
 
 def _storable(text: str) -> str:

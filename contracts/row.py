@@ -10,7 +10,31 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any, Literal
 
+from contracts.destination import Position
+from contracts.handoff import Answer, Attempt, Hunt, Transfer, TransferState, Try, Verdict
 from contracts.transfer import Outcome, Reason, TransferRequest
+
+__all__ = [
+    "Answer",
+    "Attempt",
+    "AttributeValue",
+    "Call",
+    "Ending",
+    "Hunt",
+    "MalformedRow",
+    "Row",
+    "Status",
+    "Stream",
+    "StreamState",
+    "Transfer",
+    "TransferState",
+    "Try",
+    "Turn",
+    "Verdict",
+    "from_item",
+    "to_item",
+    "to_turns",
+]
 
 # An attribute value is one key, its type, and the value: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_AttributeValue.html
 AttributeValue = dict[str, Any]
@@ -26,15 +50,6 @@ class StreamState(StrEnum):
     OFFERED = "offered"
     LIVE = "live"
     ENDED = "ended"
-
-
-class TransferState(StrEnum):
-    """Where a transfer request stands."""
-
-    ASKED = "asked"
-    CLAIMED = "claimed"
-    DIALLED = "dialled"
-    OVER = "over"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,37 +107,6 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True)
-class Transfer:
-    """The current transfer request and its claim.
-
-    `attempt` counts claims and fences them; `until` is the lease's end; `doubtful` says that an earlier claim may have
-    dialled without our hearing of it, so that the next one must look before it dials.
-    """
-
-    request: TransferRequest
-    state: TransferState = TransferState.ASKED
-    by: str = ""
-    until: float = 0.0
-    attempt: int = 0
-    doubtful: bool = False
-    dialled_at: float = 0.0
-    child_sid: str = ""
-    outcome: Outcome | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """A transfer that is over; `child_sid` is empty when no leg was ever seen."""
-
-    request_id: str
-    destination: str
-    by: str
-    at: float
-    outcome: Outcome
-    child_sid: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Row:
     """All that is known of a call. `revision` counts the writes; every write is conditional on the one it read."""
 
@@ -150,8 +134,11 @@ class Row:
 
     @property
     def past_legs(self) -> frozenset[str]:
-        """Child legs of transfers that are over."""
-        return frozenset(attempt.child_sid for attempt in self.attempts) - {""}
+        """Child legs of transfers, and of rings, that are over."""
+        tries = [one for attempt in self.attempts for one in attempt.tries]
+        tries.extend(self.transfer.hunt.tries if self.transfer else ())
+        rung = {leg for one in tries for leg in (one.child_sid, *one.legs)}
+        return frozenset(rung | {attempt.child_sid for attempt in self.attempts}) - {""}
 
 
 def to_item(row: Row) -> dict[str, AttributeValue]:
@@ -189,7 +176,9 @@ def _row(fields: dict[str, Any]) -> Row:
         conversation=tuple(Turn(**turn) for turn in fields["conversation"]),
         agent_ended=fields["agent_ended"],
         transfer=_transfer(transfer) if transfer else None,
-        attempts=tuple(Attempt(**{**one, "outcome": Outcome(one["outcome"])}) for one in fields["attempts"]),
+        attempts=tuple(
+            Attempt(**{**one, "outcome": Outcome(one["outcome"]), "tries": _tries(one)}) for one in fields["attempts"]
+        ),
         revision=fields["revision"],
     )
 
@@ -200,8 +189,33 @@ def _transfer(fields: dict[str, Any]) -> Transfer:
         "request": TransferRequest(**{**request, "reason": Reason(request["reason"])}),
         "state": TransferState(fields["state"]),
         "outcome": Outcome(fields["outcome"]) if fields["outcome"] else None,
+        # A row that was written before there were hunts has none of these.
+        "hunt": _hunt(fields.get("hunt") or {}),
+        "answer": _answer(fields.get("answer")),
     }
     return Transfer(**{**fields, **typed})
+
+
+def _hunt(fields: dict[str, Any]) -> Hunt:
+    position = fields.get("position")
+    typed = {
+        "position": Position(**position) if position else None,
+        "visited": tuple(fields.get("visited", ())),
+        "tries": _tries(fields),
+        "legs": tuple(fields.get("legs", ())),
+    }
+    return Hunt(**{**fields, **typed})
+
+
+def _answer(fields: dict[str, Any] | None) -> Answer | None:
+    return Answer(**{**fields, "verdict": Verdict(fields["verdict"])}) if fields else None
+
+
+def _tries(fields: dict[str, Any]) -> tuple[Try, ...]:
+    return tuple(
+        Try(**{**one, "outcome": Outcome(one["outcome"]), "legs": tuple(one["legs"])})
+        for one in fields.get("tries", ())
+    )
 
 
 def _attribute(value: object) -> AttributeValue:

@@ -30,7 +30,9 @@ class Reason(StrEnum):
     AGENT_PROMISED = "agent_promised"
     AGENT_UNAVAILABLE = "agent_unavailable"
     AGENT_SILENT = "agent_silent"
+    AGENT_FAILING = "agent_failing"
     TIME_LIMIT = "time_limit"
+    SPEND_LIMIT = "spend_limit"
 
     @property
     def announced(self) -> bool:

@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
+import requests
 
 from simulators.cloud.emulator import Emulator
 from simulators.model.listening import ListeningMind
@@ -33,8 +34,10 @@ ELSEWHERE = {"container engine", "arm64 images", "CDK CLI", "tasks", "alarms"}
 @pytest.fixture(scope="module")
 def endpoint() -> Iterator[str]:
     emulator = Emulator()
+    address = emulator.start()
+    requests.post(f"{address}/moto-api/reset", timeout=10).raise_for_status()  # moto keeps its state per process
     try:
-        yield emulator.start()
+        yield address
     finally:
         emulator.stop()
 
