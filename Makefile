@@ -76,6 +76,7 @@ deploy: node_modules/.bin/cdk ## Build and deploy everything (STAGE=dev|prod); n
 	@test -n "$(ENGINE)" || { echo "deploy: there is nothing to build the relay's image with; install docker, podman or finch" >&2; exit 1; }
 	@$(BOOTSTRAPPED) 2>/dev/null || { here=$$($(HERE)) && $(CDK) bootstrap "$$here"; }
 	@CDK_DOCKER=$(ENGINE) $(CDK) deploy -c stage=$(STAGE) --require-approval never --outputs-file cdk-outputs-$(STAGE).json
+	@./patchthrough number refresh --stage $(STAGE)
 	@echo "Deployed. Next: ./patchthrough number attach +1… --stage $(STAGE)"
 
 destroy: node_modules/.bin/cdk ## Put the numbers back and remove everything that was deployed (STAGE=dev|prod)

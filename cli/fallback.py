@@ -55,7 +55,7 @@ def document(agent: AgentFile) -> str:
     The farewell is heard after a conversation too, if the person hangs up first: a static document cannot tell.
     """
     language, before, after = _SENTENCES.get(agent.language[:2], _SENTENCES["en"])
-    person = agent.destinations[agent.default_destination]
+    person = agent.directory.default
     dial = Dial(answer_on_bridge=True, timeout=person.ring_seconds, time_limit=60 * agent.limits.max_dial_minutes)
     dial.number(person.number)
     response = VoiceResponse()
@@ -87,6 +87,11 @@ def publish(client: Client, name: str, twiml: str, *, wait: Callable[[float], No
         _await(lambda: str(inside.builds(build.sid).fetch().status), wait)
         inside.environments(environment.sid).deployments.create(build_sid=build.sid)
     return f"https://{environment.domain_name}{PATH}"
+
+
+def is_hosted(url: str) -> bool:
+    """Whether a URL is that of a document hosted by Twilio."""
+    return url.endswith(f".twil.io{PATH}")
 
 
 def remove(client: Client, name: str) -> None:

@@ -202,6 +202,19 @@ def detach_numbers(
     return told
 
 
+@app.command()
+def refresh(stage: StageOption = "dev", *, as_json: JsonOption = False) -> None:
+    """Publish the fallback document of attached numbers again: the default person may have changed."""
+    deployment = Deployment.of(stage)
+    hosted = [one.number for one in Attachments(deployment).all() if any(map(fallback.is_hosted, one.ours))]
+    url = ""
+    if hosted:
+        name, document = deployment.settings.stack_name, fallback.document(deployment.settings.agent)
+        url = fallback.publish(twilio_client(deployment), name, document)
+    done = f"the fallback of {', '.join(hosted)} is up to date" if hosted else "no number has a fallback to refresh"
+    Screen(as_json=as_json).show({"numbers": hosted, "fallback_url": url}, lambda console: console.print(done))
+
+
 def _put_back(client: Client, attachment: Attachment, *, force: bool) -> str:
     """Put back what is still ours of a number; with `force`, everything."""
     resource = client.incoming_phone_numbers(attachment.sid)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from twilio.http.response import Response
 
+from cli import fallback
 from cli.attachments import Attachments
 from cli.deployment import Deployment
 from cli.errors import CommandError
@@ -100,6 +101,23 @@ def test_R33_twilio_itself_hosts_a_document_that_reaches_the_default_person(desk
     refused = desk.carrier.hosting.page(shown["voice_fallback_url"], "POST")
     assert refused is not None
     assert refused.status != 200, "a public asset answers no POST, so the method matters"
+
+
+def test_R33_refreshing_puts_the_present_default_person_into_the_hosted_document(desk: Desk) -> None:
+    desk.carrier.numbers.add(NUMBER)
+    desk.run("number", "attach", NUMBER)
+    present, deployment = _hosted(desk), Deployment.of("dev")
+    former = "<Response><Dial>+15550100099</Dial></Response>"
+    fallback.publish(client(deployment), deployment.settings.stack_name, former)
+    assert _hosted(desk) == former
+    assert desk.run("number", "refresh").status == 0
+    assert _hosted(desk) == present
+
+
+def test_without_a_hosted_fallback_there_is_nothing_to_refresh(desk: Desk) -> None:
+    desk.carrier.numbers.add(NUMBER)
+    desk.run("number", "attach", NUMBER, "--fallback-url", "https://own.example.com/twiml")
+    assert json.loads(desk.run("number", "refresh", "--json").out) == {"numbers": [], "fallback_url": ""}
 
 
 def test_a_foreign_number_is_refused_without_force_and_comes_back_exactly(desk: Desk) -> None:
