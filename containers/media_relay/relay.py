@@ -21,7 +21,8 @@ from contracts import events
 from contracts.events import Event
 from contracts.row import Turn
 
-MODEL_LIMITS = Limits(open_timeout=2.0, ping_interval=5.0, ping_timeout=5.0, max_size=16 * 1024 * 1024)
+# A model's host that is gone without a word is noticed within five seconds, and the caller hears a sound within seven.
+MODEL_LIMITS = Limits(open_timeout=2.0, ping_interval=2.0, ping_timeout=3.0, max_size=16 * 1024 * 1024)
 RETRY_SECONDS = 0.3
 MOST_WAITING = 32 * 1024  # octets to a model that does not read: about two seconds of a caller's audio
 

@@ -51,6 +51,8 @@ class ClientWebSocket(WebSocket):
         self._flush()
 
     def data_received(self, data: bytes) -> None:
+        if self._opening.cancelled():  # the call ended while the server's answer was on its way
+            return
         if self._opening.done():
             super().data_received(data)
             return

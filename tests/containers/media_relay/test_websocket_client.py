@@ -401,3 +401,32 @@ def test_S19_after_raw_socket_abuse_the_server_still_serves(
         server.close()
 
     run(test, loop_factory)
+
+
+async def accepted_as_it_is_given_up() -> None:
+    loop = asyncio.get_running_loop()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(0)
+        url = f"ws://127.0.0.1:{listener.getsockname()[1]}/"
+        connecting = asyncio.create_task(
+            connect(url, headers={}, limits=LIMITS, endpoint_factory=lambda _websocket: Inbox())
+        )
+        peer, _ = await loop.sock_accept(listener)
+        protocol = ServerProtocol()
+        protocol.receive_data(await loop.sock_recv(peer, 65536))
+        (request,) = protocol.events_received()
+        assert isinstance(request, websockets.Request)
+        protocol.send_response(protocol.accept(request))
+        peer.send(b"".join(protocol.data_to_send()))
+        loop.call_soon(connecting.cancel)  # in the same turn of the loop, before the answer is read
+        with pytest.raises(asyncio.CancelledError):
+            await connecting
+        await asyncio.sleep(0)
+        peer.close()
+
+
+@pytest.mark.parametrize("loop_factory", LOOPS)
+def test_R9_a_call_that_ends_as_the_server_accepts_raises_nothing_in_the_loop(
+    loop_factory: Callable[[], asyncio.AbstractEventLoop],
+) -> None:
+    run(accepted_as_it_is_given_up, loop_factory)

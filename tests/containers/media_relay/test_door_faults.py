@@ -1,0 +1,242 @@
+"""Crowds at the door, with real sockets: second streams, idle connections, half-proved ones, more calls than places."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import socket
+import tracemalloc
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import InvalidStatus
+
+from containers.media_relay import server as server_module
+from containers.media_relay.silence import PATIENCE, Turn
+from contracts import events, stream
+from tests.containers.media_relay.house import GUARD, ORIGIN, House, Phone, house, sign
+from tests.containers.media_relay.test_server import signed, upgrade
+from tests.functions.line import Line
+
+RACES = 1000
+IDLE = 2000
+HALF_PROVED = 10_000
+KIB = 1024
+
+
+# ---- S7: one stream a call -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.timeout(240)
+async def test_S7_of_a_thousand_races_for_one_call_each_has_one_winner_and_the_loser_hears_nothing() -> None:
+    async with house() as home:
+
+        async def race() -> None:
+            call_sid, path = home.offer()
+            runners = await asyncio.gather(home.dial(path), home.dial(path), return_exceptions=True)
+            (winner,) = [one for one in runners if isinstance(one, ClientConnection)]
+            (loser,) = [one for one in runners if isinstance(one, InvalidStatus)]
+            assert (loser.response.status_code, loser.response.body) == (403, b"")
+            phone = Phone(winner, call_sid)
+            await phone.start()
+            await phone.hear("media")  # the winner is untouched
+            await winner.close()
+
+        for _ in range(RACES // 20):
+            await asyncio.gather(*(race() for _ in range(20)))
+        await home.empty()
+        assert len(home.of(events.MEDIA_ACCEPTED)) == len(home.of(events.STREAM_STARTED)) == RACES
+        assert len(home.model.headers) == RACES
+
+
+# ---- S17: a flood of connections -------------------------------------------------------------------------------------
+
+
+async def test_S17_two_thousand_idle_connections_cost_little_and_disturb_no_call(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    patient = replace(server_module.STREAM_LIMITS, open_timeout=600.0)  # S16 shows that they are gone in time
+    monkeypatch.setattr(server_module, "STREAM_LIMITS", patient)
+    loop = asyncio.get_running_loop()
+    async with house() as home, home.phone() as phone:
+        await phone.start()
+        await phone.hear("mark")
+        reached = Reached(home.server.connection)
+        listener = await loop.create_server(reached, "127.0.0.1", 0)
+        idle = [socket.socket() for _ in range(IDLE)]
+        tracemalloc.start()
+        try:
+            before, _ = tracemalloc.get_traced_memory()
+            for one in idle:
+                one.settimeout(0)
+                await loop.sock_connect(one, listener.sockets[0].getsockname())
+            await reached.all(IDLE)
+            after, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert 0 < (after - before) / IDLE <= 15 * KIB
+        for times in range(1, 21):
+            await phone.speak()
+            await home.model.told("input_audio_buffer.append", times)
+        assert await home.ask(upgrade("/readyz")) == 200, "what proves nothing takes no place"
+        async with home.phone() as another:
+            await another.start()
+            await another.hear("media")
+        for one in idle:
+            one.close()
+        listener.close()
+
+
+class Reached:
+    """Makes connections, and says when there are so many."""
+
+    def __init__(self, make: Callable[[], asyncio.Protocol]) -> None:
+        self._make = make
+        self._made = 0
+        self._one_more = asyncio.Event()
+
+    def __call__(self) -> asyncio.Protocol:
+        self._made += 1
+        self._one_more.set()
+        return self._make()
+
+    async def all(self, number: int) -> None:
+        async with asyncio.timeout(3 * GUARD):
+            while self._made < number:
+                self._one_more.clear()
+                await self._one_more.wait()
+
+
+# ---- S22: what a model's socket needs --------------------------------------------------------------------------------
+
+
+@pytest.mark.timeout(240)
+async def test_S22_of_ten_thousand_handshakes_with_one_proof_of_two_none_opens_a_models_socket() -> None:
+    chance = random.Random(22)
+    async with house() as home:
+        paths = [home.offer()[1] for _ in range(40)]
+
+        def half(path: str) -> bytes:
+            if chance.random() < 0.5:  # the token is right and the signature is not
+                return signed(path, sign(path, f"token {chance.random()}"))
+            proof = stream.mint(f"CA{chance.getrandbits(128):032x}", 1, "n", f"key {chance.random()}")
+            return signed(stream.MEDIA_PATH + proof)  # the other way round
+
+        async def knock(path: str) -> set[int]:
+            return {await home.ask(half(path)) for _ in range(HALF_PROVED // len(paths))}
+
+        assert set[int]().union(*await asyncio.gather(*(knock(path) for path in paths))) == {403}
+        assert (home.model.headers, home.server.live_calls) == ([], 0)
+        for path in paths:  # the control: with both proofs each of them opens one
+            await (await home.dial(path)).close()
+        await home.empty()
+        assert len(home.model.headers) == len(paths)
+
+
+@pytest.mark.timeout(240)
+async def test_S22_after_a_thousand_calls_however_they_ended_no_models_socket_is_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    chance = random.Random(221)
+
+    async def cut_off(phone: Phone) -> None:
+        phone.socket.transport.abort()
+
+    async def hangs_up(phone: Phone) -> None:
+        await phone.start()
+        await phone.hear("media")
+        await phone.send("stop", stop={})
+
+    async def closes(phone: Phone) -> None:
+        await phone.start()
+        await phone.socket.close()
+
+    async def never_starts(phone: Phone) -> None:
+        await phone.closed()
+
+    async def breaks_the_protocol(phone: Phone) -> None:
+        await phone.start()
+        await phone.socket.send(b"\x00 binary")
+
+    ways = (cut_off, hangs_up, closes, breaks_the_protocol)
+    async with house() as home:
+
+        async def call(way: Callable[[Phone], Any]) -> None:
+            async with home.phone() as phone:
+                await way(phone)
+                await phone.closed()
+
+        for _ in range(40):
+            await asyncio.gather(*(call(chance.choice(ways)) for _ in range(20)))
+        monkeypatch.setitem(PATIENCE, Turn.START, 0.05)
+        for _ in range(10):
+            await asyncio.gather(*(call(never_starts) for _ in range(20)))
+        await home.empty()
+        async with asyncio.timeout(GUARD):
+            for connection in home.model.connections:
+                await connection.wait_closed()
+        assert len(home.of(events.MEDIA_ACCEPTED)) == 1000
+        assert 200 < len(home.model.connections) <= 1000, "the control: there were sockets to be left"
+
+
+# ---- R32: more calls than places -------------------------------------------------------------------------------------
+
+
+def stream_of(document: ET.Element) -> tuple[str, str]:
+    """The path of the stream that a document opens, and whom to ask when it has ended."""
+    (connect,) = document.iter("Connect")
+    (opened,) = connect.iter("Stream")
+    return opened.attrib["url"].removeprefix(ORIGIN), connect.attrib["action"]
+
+
+async def turned_away(home: House, line: Line, call_sid: str, document: ET.Element) -> list[list[str]]:
+    """The verbs that a caller without a place goes through, document by document, as Twilio runs them."""
+    verbs: list[list[str]] = []
+    for _ in range(5):
+        _, action = stream_of(document)
+        document = line.ask(action, CallSid=call_sid)
+        verbs.append([verb.tag for verb in document])
+        if not list(document.iter("Connect")):
+            break
+        path, _ = stream_of(document)
+        assert await home.ask(signed(path)) == 503
+    return verbs
+
+
+async def test_R32_of_two_hundred_calls_at_once_a_hundred_are_served_and_the_others_hear_a_sentence_and_a_person() -> (
+    None
+):
+    line = Line(PUBLIC_MEDIA_ORIGIN=ORIGIN)
+    line.clock.now = 1000.0  # the house's
+    offered = {f"CA{n:032x}": line.incoming(CallSid=f"CA{n:032x}") for n in range(200)}
+    async with house(max_calls=100, table=line.table) as home:
+        decided: asyncio.Queue[str] = asyncio.Queue()
+        leave = asyncio.Event()
+
+        async def call(call_sid: str) -> None:
+            try:
+                async with home.dial(stream_of(offered[call_sid])[0]) as ws:
+                    phone = Phone(ws, call_sid)
+                    await phone.start()
+                    await phone.hear("media")
+                    decided.put_nowait("served")
+                    await leave.wait()
+            except InvalidStatus as refused:
+                decided.put_nowait(f"{call_sid} {refused.response.status_code}")
+
+        crowd = [asyncio.create_task(call(one)) for one in offered]
+        outcomes = [await asyncio.wait_for(decided.get(), GUARD) for _ in offered]
+        away = [one.removesuffix(" 503") for one in outcomes if one.endswith(" 503")]
+        assert (outcomes.count("served"), len(away)) == (100, 100)
+        for call_sid in away:
+            first, *_, last = await turned_away(home, line, call_sid, offered[call_sid])
+            assert first[0] == "Say", "a sentence at once"
+            assert "Dial" in last, "and then a person"
+        leave.set()
+        await asyncio.gather(*crowd)
+        await home.empty()
+        assert {one["why"] for one in home.of(events.MEDIA_REFUSED)} == {"full"}

@@ -1,0 +1,258 @@
+"""The network between relay and model fails, through a proxy with real sockets: the caller is never left in silence."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from pydantic import ValidationError
+
+from containers.media_relay import relay
+from containers.media_relay.silence import PATIENCE, Turn
+from containers.media_relay.websocket import Limits
+from contracts import events
+from contracts.agent_file import Limits as AgentLimits
+from contracts.transfer import Reason
+from simulators.faults import FaultProxy, Impairment
+from tests.containers.media_relay.house import GUARD, House, Phone, house
+
+SESSION_MINUTES = 60  # https://developers.openai.com/api/docs/guides/realtime-conversations: the longest session
+HOLE = Impairment(black_hole=True)
+
+
+def at(home: House, host: str, port: int) -> None:
+    """Have the relay look for the model there."""
+    before = home.server._settings
+
+    def address(keys: Any) -> relay.ModelAddress:
+        known = before.model_address(keys)
+        return replace(known, url=f"ws://{host}:{port}{urlsplit(known.url).path}")
+
+    home.server._settings = replace(before, model_address=address)
+
+
+def model_port(home: House) -> int:
+    keys = home.server._settings.keys()
+    return urlsplit(home.server._settings.model_address(keys).url).port or 0
+
+
+@asynccontextmanager
+async def proxied() -> AsyncIterator[tuple[House, FaultProxy]]:
+    """A house whose model is behind a fault proxy."""
+    async with house() as home, FaultProxy("127.0.0.1", model_port(home)) as proxy:
+        at(home, "127.0.0.1", proxy.port)
+        yield home, proxy
+
+
+async def talk(home: House, phone: Phone, times: int = 1) -> None:
+    """So many sounds of the caller reach the model, and as many events of the model the relay."""
+    for _ in range(times):
+        told, logged = len(home.model.of("input_audio_buffer.append")), len(home.of(events.MODEL_ERROR))
+        await phone.speak()
+        await home.model.told("input_audio_buffer.append", told + 1)
+        await home.model.say("error", error={"type": "t", "code": "c", "message": "m", "event_id": None})
+        await home.logged(events.MODEL_ERROR, logged + 1)
+
+
+def pings(monkeypatch: pytest.MonkeyPatch, interval: float, timeout: float) -> None:
+    """Other ping times, the rest as it is."""
+    limits = relay.MODEL_LIMITS
+    assert isinstance(limits, Limits)
+    monkeypatch.setattr(relay, "MODEL_LIMITS", replace(limits, ping_interval=interval, ping_timeout=timeout))
+
+
+# ---- R4: a black hole ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "hole",
+    [{"upstream": HOLE, "downstream": HOLE}, {"upstream": HOLE}, {"downstream": HOLE}],
+    ids=["both", "up", "down"],
+)
+async def test_R4_a_model_behind_a_black_hole_is_noticed_by_its_pong_and_the_caller_is_sent_on(
+    hole: dict[str, Impairment], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pings(monkeypatch, 0.05, 0.5)
+    async with proxied() as (home, proxy):
+        async with home.phone() as phone:
+            await phone.start()
+            await phone.hear("mark")
+            proxy.impair(**hole)
+            await phone.speak()  # what the caller says keeps nothing alive
+            assert await phone.closed() == (1000, "model_lost")
+            assert home.of(events.MODEL_FAILED)[0]["why"] == "ping timeout"
+        await home.empty()
+        row = home.ledger.read(phone.call_sid)
+        assert row is not None
+        assert (row.stream.ended_reason, row.open_transfer) == ("model_lost", None)
+        assert not home.queue.sent
+
+
+async def test_R4_a_slow_network_is_no_black_hole(monkeypatch: pytest.MonkeyPatch) -> None:
+    pings(monkeypatch, 0.01, GUARD)
+    async with proxied() as (home, proxy):
+        proxy.impair(upstream=Impairment(latency=0.02), downstream=Impairment(latency=0.02))
+        async with home.phone() as phone:
+            await phone.start()
+            await phone.hear("mark")
+            await talk(home, phone, 10)
+        await home.empty()
+        assert not home.of(events.MODEL_FAILED)
+
+
+async def test_R4_while_the_agent_owes_an_answer_a_person_is_asked_for_before_any_pong_is_missed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with proxied() as (home, proxy), home.phone() as phone:
+        await phone.start()
+        await phone.hear("mark")
+        assert PATIENCE[Turn.AGENT] + PATIENCE[Turn.AGENT_AGAIN] <= 8.0
+        for turn in (Turn.AGENT, Turn.AGENT_AGAIN):
+            monkeypatch.setitem(PATIENCE, turn, 0.05)
+        proxy.impair(upstream=HOLE)
+        await home.model.say("input_audio_buffer.speech_stopped", item_id="item_of_caller", audio_end_ms=1000)
+        await home.logged(events.HANDOFF_QUEUED)
+        assert home.of(events.HANDOFF_ASKED)[0]["reason"] == Reason.AGENT_SILENT
+        assert not home.of(events.MODEL_FAILED)
+        await phone.hear("media")  # ringing
+
+
+# ---- R3: cut anywhere ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("way", ["upstream", "downstream"])
+async def test_R3_a_connection_cut_after_any_number_of_octets_never_leaves_the_caller_without_a_next_step(
+    way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay, "RETRY_SECONDS", 0.0)
+    ends = set()
+    async with proxied() as (home, proxy):
+        for octets in [*range(0, 700, 23), *range(700, 5000, 211)]:
+            proxy.impair(**{way: Impairment(cut_after=octets)})
+            async with home.phone() as phone:
+                await phone.start()
+                ended = asyncio.create_task(phone.closed())
+                queued = asyncio.create_task(home.logged(events.HANDOFF_QUEUED))
+                greeted = asyncio.create_task(phone.hear("mark"))
+                await asyncio.wait({ended, queued, greeted}, return_when=asyncio.FIRST_COMPLETED)
+                proxy.reset()  # a cut that has not come yet comes now
+                await asyncio.wait({ended, queued}, return_when=asyncio.FIRST_COMPLETED)
+                assert ended.done() or queued.done(), f"silence when cut after {octets} octets {way}"
+                ends.add(ended.result()[1] if ended.done() else home.queue.sent[-1]["reason"])
+                for task in (ended, queued, greeted):
+                    task.cancel()
+            await home.empty()
+            home.lines.clear()
+    assert ends == {"model_lost", Reason.AGENT_UNAVAILABLE}, "both ways out were taken"
+
+
+# ---- R8: the session's hour ------------------------------------------------------------------------------------------
+
+
+def test_R8_no_agent_file_lets_a_call_outlast_the_models_session() -> None:
+    assert AgentLimits(max_call_minutes=55).max_call_minutes < SESSION_MINUTES
+    with pytest.raises(ValidationError):
+        AgentLimits(max_call_minutes=56)
+
+
+async def test_R8_a_call_whose_time_is_up_is_handed_to_a_person_and_not_dropped() -> None:
+    async with house() as home, home.phone() as phone:
+        await phone.start()
+        await phone.hear("mark")
+        (live,) = home.server._calls
+        assert not home.queue.sent
+        live._session.call = replace(live._session.call, ends_at=asyncio.get_running_loop().time())
+        await phone.send("dtmf", dtmf={"digit": "5"})  # any event finds out
+        await home.logged(events.HANDOFF_QUEUED)
+        assert home.of(events.LIMIT_REACHED)[0]["limit"] == "max_call_minutes"
+        assert home.queue.sent[0]["reason"] == Reason.TIME_LIMIT
+        await phone.hear("media")  # ringing
+
+
+async def test_R8_a_session_that_the_model_lets_expire_goes_on_in_the_next_visit() -> None:
+    async with house() as home, home.phone() as phone:
+        await phone.start()
+        await phone.hear("mark")
+        await home.model.say("error", error={"type": "t", "code": "session_expired", "message": "m", "event_id": None})
+        assert await phone.closed() == (1000, "model_lost")
+        assert not home.queue.sent
+
+
+# ---- R30: names ------------------------------------------------------------------------------------------------------
+
+
+class Names:
+    """The loop's name lookup as a stub. `failure`: what it raises; `answers`: cleared, a lookup has to wait."""
+
+    def __init__(self) -> None:
+        self.failure: OSError | None = None
+        self.answers = asyncio.Event()
+        self.answers.set()
+        self.asked = 0
+        self._look_up = asyncio.get_running_loop().getaddrinfo
+
+    async def __call__(self, host: str, port: int, **kind: Any) -> Any:
+        if host != "model.example.com":
+            return await self._look_up(host, port, **kind)
+        self.asked += 1
+        await self.answers.wait()
+        if self.failure:
+            raise self.failure
+        return await self._look_up("127.0.0.1", port, **kind)
+
+
+@asynccontextmanager
+async def named(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[House, Names]]:
+    """A house whose model is known by name."""
+    names = Names()
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", names)
+    monkeypatch.setattr(relay, "RETRY_SECONDS", 0.0)
+    async with house() as home:
+        at(home, "model.example.com", model_port(home))
+        yield home, names
+
+
+async def test_R30_a_name_that_is_found_reaches_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with named(monkeypatch) as (home, names), home.phone() as phone:
+        await phone.start()
+        await phone.hear("media")
+        assert (names.asked, home.queue.sent) == (1, [])
+
+
+async def test_R30_a_name_that_is_not_found_is_looked_for_twice_and_then_a_person_takes_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with named(monkeypatch) as (home, names):
+        names.failure = socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+        async with home.phone() as phone:
+            await phone.start()
+            await home.logged(events.HANDOFF_QUEUED)
+            assert home.queue.sent[0]["reason"] == Reason.AGENT_UNAVAILABLE
+            assert names.asked == 2
+            assert "name resolution" in home.of(events.MODEL_FAILED)[0]["why"]
+            await phone.hear("media")  # ringing
+
+
+async def test_R30_a_resolver_that_never_answers_counts_against_the_time_to_connect(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert relay.MODEL_LIMITS.open_timeout <= 2.0
+    monkeypatch.setattr(relay, "MODEL_LIMITS", replace(relay.MODEL_LIMITS, open_timeout=0.05))
+    async with named(monkeypatch) as (home, names):
+        names.answers.clear()
+        async with home.phone() as phone:
+            await phone.start()
+            await home.logged(events.HANDOFF_QUEUED)
+            assert home.of(events.MODEL_FAILED)[0]["why"] == "no answer in time"
+            assert names.asked == 2
+
+
+def test_R4_a_black_hole_is_noticed_in_time_for_a_sound_within_seven_seconds() -> None:
+    limits = relay.MODEL_LIMITS
+    assert limits.ping_interval + limits.ping_timeout + limits.close_timeout <= 6.0

@@ -1,0 +1,65 @@
+"""Which criteria of reliability and security have a test, by name: S1 to S26 (attacks), R1 to R36 (faults).
+
+`pytest tests/test_criteria.py -v` lists each row with the number of tests that are named after it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+NOT_YET = {
+    "R16": "a relay that stops without a FIN is noticed by nobody: there is no heartbeat and no sweep of other tasks",
+    "R36": "no soak has been run: memory slope, tasks, sockets and loop lag over 1,000 calls are unknown",
+}
+IN_PART = {
+    "S7": "one stream per token holds; a relay whose visit was taken over keeps its socket until its pings time out",
+    "S22": "the model's socket opens after both proofs, a little before `start`, to answer sooner",
+    "R3": "the model is not reconnected within the visit: the stream ends, and the next visit has the conversation",
+    "R4": "a black hole is noticed after up to 10 s of missing pongs, where 7 s are wanted",
+    "R7": "silence is noticed by missing audio, not by its energy: a model that sends zeros counts as heard",
+    "R8": "the session is not renewed: a person takes over at `max_call_minutes`, which is 55 at most",
+    "R12": "what waits for Twilio is bounded; playout that lags behind its marks is not noticed",
+    "R30": "a name is looked up for every call, within the time to connect; nothing is resolved before",
+    "R32": "that latencies hold in the crowd is for the benchmarks; arrivals are not spread by jitter",
+}
+ROWS = [*(f"S{n}" for n in range(1, 27)), *(f"R{n}" for n in range(1, 37))]
+_NAMED = re.compile(r"^\s*(?:async )?def test((?:_[SR]\d+)+)_", re.MULTILINE)
+
+
+def named(source: str) -> Counter[str]:
+    """How many tests of a module are named after each row."""
+    return Counter(row for match in _NAMED.findall(source) for row in match.split("_") if row)
+
+
+def everywhere() -> Counter[str]:
+    """The same for all tests."""
+    modules = sorted(Path(__file__).parent.rglob("test_*.py"))
+    return sum((named(module.read_text(encoding="utf-8")) for module in modules), Counter[str]())
+
+
+FOUND = everywhere()
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row}-{FOUND[row]}-tests")
+def test_a_criterion_has_a_test_or_an_honest_sentence(row: str) -> None:
+    if row in NOT_YET:
+        assert not FOUND[row], f"{row} has a test now: take its sentence out, or move it to IN_PART"
+    else:
+        assert FOUND[row], f"no test is named after {row}"
+
+
+def test_no_test_is_named_after_a_criterion_that_does_not_exist() -> None:
+    assert set(FOUND) <= set(ROWS)
+    assert set(NOT_YET) | set(IN_PART) <= set(ROWS)
+    assert not set(NOT_YET) & set(IN_PART)
+
+
+def test_names_are_read_as_they_are_written() -> None:
+    lines = ["def test_S1_R20_x():", "    async def test_R2_y(self):", "def test_z_S3_():", "def best_S4_a():"]
+    source = "\n    ...\n".join(lines)
+    assert named(source) == {"S1": 1, "R20": 1, "R2": 1}
+    assert named("") == {}
