@@ -1,7 +1,7 @@
 # Needs make and Python >= 3.11; everything else is fetched from the package index into .venv and .tools.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test lint check bench synth audit image deploy destroy deploy-local destroy-local format clean
+.PHONY: help setup demo serve test lint check bench synth audit image deploy destroy deploy-local destroy-local docs format clean
 
 PYTHON ?= python3
 export UV_PYTHON_DOWNLOADS := never
@@ -55,7 +55,7 @@ node_modules/.bin/cdk: package-lock.json .venv/.synced
 	@touch $@
 
 # AWS on this machine. It wants an older boto3 than we deploy, so it lives apart.
-.emulator/.synced: uv.lock | $(filter .tools/bin/uv,$(UV))
+.emulator/.synced: uv.lock pyproject.toml | $(filter .tools/bin/uv,$(UV))
 	@UV_PROJECT_ENVIRONMENT=.emulator $(UV) sync --frozen --quiet --only-group emulator --python $(PYTHON) 1>&2
 	@touch $@
 
@@ -86,6 +86,16 @@ destroy: node_modules/.bin/cdk ## Put the numbers back and remove everything tha
 	@./patchthrough secrets delete --yes --stage $(STAGE)
 	@$(RUN) -m infra.leftovers $(STAGE)
 	@rm -f cdk-outputs-$(STAGE).json
+
+deploy-local: node_modules/.bin/cdk .emulator/.synced ## The same deployment into an AWS emulator, with calls through it (KEEP=1 leaves it running)
+	@exec $(RUN) -m simulators deploy-local $(if $(KEEP),--keep)
+
+destroy-local: .venv/.synced ## Destroy what `make deploy-local KEEP=1` left
+	@exec $(RUN) -m simulators destroy-local
+
+docs: node_modules/.bin/cdk .emulator/.synced ## Write the reference pages that are made by running what they describe
+	@$(RUN) -m simulators cli-reference
+	@$(RUN) -m benchmarks.detectors > /dev/null
 
 format: .venv/.synced ## Format and fix
 	@$(RUN) -m ruff format .

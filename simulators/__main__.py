@@ -1,8 +1,9 @@
-"""`python -m simulators`: play a call, or run the stack and wait for calls."""
+"""`python -m simulators`: play a call, run the stack and wait for calls, or deploy it into an emulator."""
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import os
 import sys
 from pathlib import Path
@@ -18,6 +19,10 @@ def main(argv: list[str] | None = None) -> int:
     demo.add_argument("--scenario", default="billing", help="billing, hours, press-zero, no-answer or caller-hangs-up")
     demo.add_argument("--runs-dir", type=Path, default=Path("runs"), help="where the folder is made")
     commands.add_parser("serve", help="run the local stack and wait for calls")
+    deploy = commands.add_parser("deploy-local", help="deploy into an AWS emulator and play calls through it")
+    deploy.add_argument("--keep", action="store_true", help="leave the emulator running, with the stack in it")
+    commands.add_parser("destroy-local", help="destroy what deploy-local --keep left")
+    commands.add_parser("cli-reference", help="write docs/reference/cli.md by running its commands")
     arguments = parser.parse_args(argv)
     _spare_loopback()
     try:
@@ -25,6 +30,15 @@ def main(argv: list[str] | None = None) -> int:
             from simulators.serve import serve  # noqa: PLC0415 - a wrong command line is answered at once
 
             return serve(os.environ)
+        if arguments.command.endswith("-local"):
+            from simulators.deployed import program  # noqa: PLC0415 - likewise
+
+            deploys = arguments.command == "deploy-local"
+            return program.deploy_local(keep=arguments.keep) if deploys else program.destroy_local()
+        if arguments.command == "cli-reference":
+            from simulators.deployed import reference  # noqa: PLC0415 - likewise
+
+            return asyncio.run(reference.write())
         from simulators.demo import demo as play  # noqa: PLC0415 - likewise
 
         return play(arguments.scenario, arguments.runs_dir, os.environ)

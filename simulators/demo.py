@@ -15,6 +15,7 @@ import yaml
 
 from contracts import events
 from contracts.agent_file import AgentFile
+from contracts.ledger import Ledger
 from simulators import audio, scenarios
 from simulators.carrier import Call, Carrier, Number
 from simulators.event_log import Event, EventLog
@@ -26,7 +27,7 @@ from simulators.report.run import Run, Turn, moment, of_call
 from simulators.report.timeline import LiveTimeline
 from simulators.scenarios import Scenario
 from simulators.settings import Settings
-from simulators.stack import LocalStack, local_stack
+from simulators.stack import local_stack
 from simulators.voices import Voice, speak
 
 CALLED = "+15550100000"
@@ -52,14 +53,20 @@ def demo(name: str, runs: Path, environ: Mapping[str, str]) -> int:
         run = asyncio.run(_perform(scenario, replace(settings, agent_file=path), environ, timeline))
     folder = runs / run.call_sid
     page.write(folder, run)
+    lacking = conclude(run, scenario, folder)
+    _say(story.sentence(run.events))
+    return 1 if lacking else 0
+
+
+def conclude(run: Run, scenario: Scenario, folder: Path) -> list[str]:
+    """Say what is to be known of a run whose page is in `folder`; returns what it lacks of what its name says."""
     lacking = scenarios.missing(scenario, run.events, run.turns)
     gap = page.longest_silence(run)
     _say(f"longest wait in silence: {gap.length:.2f} s, {gap.start:.1f} s into the call")
     _say(f"{folder}/  call.wav  report.html  timeline.svg  transcript.jsonl  events.jsonl")
     for one in lacking:
         _say(f"✘ {one}")
-    _say(story.sentence(run.events))
-    return 1 if lacking else 0
+    return lacking
 
 
 async def _perform(scenario: Scenario, settings: Settings, environ: Mapping[str, str], timeline: LiveTimeline) -> Run:
@@ -69,15 +76,22 @@ async def _perform(scenario: Scenario, settings: Settings, environ: Mapping[str,
     def tell(who: str, text: str) -> None:
         loop.call_soon_threadsafe(timeline.said, who, text, time.time())
 
-    async with local_stack(settings, environ, log, mind=lambda: _ToldMind(tell)) as stack:
+    async with local_stack(settings, environ, log, mind=lambda: ToldMind(tell)) as stack:
         assert stack.carrier, "a demonstration has the stand-in carrier"
         call = place(stack.carrier, stack.webhook, scenario, settings.agent())
-        line = call.open_line
-        timeline.levels = lambda: (audio.level(bytes(line.mouth[-_NOW:])), audio.level(bytes(line.ear[-_NOW:])))
-        async with asyncio.timeout(CALL_SECONDS + SETTLE_SECONDS):
-            await call.ended
-        await log.first(lambda line: line["event"] == events.CALL_ENDED.name, SETTLE_SECONDS)
-        turns = await asyncio.to_thread(transcript, scenario, stack, call, of_call(log.events, call.sid))
+        return await play(call, scenario, log, timeline, stack.ledger)
+
+
+async def play(call: Call, scenario: Scenario, log: EventLog, timeline: LiveTimeline, ledger: Ledger) -> Run:
+    """Follow a call that was placed until it has ended and everybody has said so."""
+    line = call.open_line
+    timeline.levels = lambda: (audio.level(bytes(line.mouth[-_NOW:])), audio.level(bytes(line.ear[-_NOW:])))
+    async with asyncio.timeout(CALL_SECONDS + SETTLE_SECONDS):
+        await call.ended
+    await log.first(
+        lambda line: line["event"] == events.CALL_ENDED.name and line["call_sid"] == call.sid, SETTLE_SECONDS
+    )
+    turns = await asyncio.to_thread(transcript, scenario, ledger, call, of_call(log.events, call.sid))
     return Run(
         call_sid=call.sid,
         began_at=call.resource.created_at.timestamp(),
@@ -89,7 +103,7 @@ async def _perform(scenario: Scenario, settings: Settings, environ: Mapping[str,
     )
 
 
-class _ToldMind(ListeningMind):
+class ToldMind(ListeningMind):
     """Tells what it understands and what it is about to say."""
 
     def __init__(self, tell: Callable[[str, str], None]) -> None:
@@ -119,10 +133,10 @@ def place(carrier: Carrier, webhook: str, scenario: Scenario, agent: AgentFile) 
     return carrier.place_call(from_=CALLER, to=CALLED, caller=scenario.script(), patience=CALL_SECONDS)
 
 
-def transcript(scenario: Scenario, stack: LocalStack, call: Call, lines: Sequence[Event]) -> list[Turn]:
+def transcript(scenario: Scenario, ledger: Ledger, call: Call, lines: Sequence[Event]) -> list[Turn]:
     """Who said what when: the script's words, found in the recordings, and the agent's as the ledger remembers them."""
     began = call.resource.created_at.timestamp()
-    row = stack.ledger.read(call.sid)
+    row = ledger.read(call.sid)
     agent = [turn.text for turn in row.conversation if turn.role == "agent"] if row else []
     voiced = [moment(line) - began for line in lines if line["event"] == events.RESPONSE_AUDIO.name]
     persons = [text for callee in scenario.callees.values() for text in callee.lines]

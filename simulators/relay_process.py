@@ -27,12 +27,16 @@ _log = logging.getLogger(__name__)
 class RelayProcess:
     """`python -m containers.media_relay`, its log lines handed to a sink as they come.
 
-    `left_behind` counts the callers whose stream it ended because it had to go.
+    `copy` takes every line as it was written, event or not. `left_behind` counts the callers whose stream it ended
+    because it had to go.
     """
 
-    def __init__(self, environ: Mapping[str, str], sink: Sink) -> None:
+    def __init__(
+        self, environ: Mapping[str, str], sink: Sink, copy: Callable[[str], None] = lambda _line: None
+    ) -> None:
         self._environ = environ
         self._sink = sink
+        self._copy = copy
         self._process: asyncio.subprocess.Process | None = None
         self._readers: list[asyncio.Task[None]] = []
         self._last_words: deque[str] = deque(maxlen=3)
@@ -128,6 +132,7 @@ class RelayProcess:
     async def _read(self, stream: asyncio.StreamReader) -> None:
         while line := await stream.readline():
             text = line.decode("utf-8", "replace").rstrip()
+            self._copy(text)
             try:
                 record = json.loads(text)
             except ValueError:
