@@ -76,6 +76,11 @@ class AgentFile(Strict):
         """Whom a caller can reach, as the hunt and the functions know it."""
         return parse(self.model_dump(mode="json", by_alias=True, exclude_none=True))
 
+    @property
+    def written(self) -> dict[str, Any]:
+        """What the file says and nothing that it leaves to the defaults, as JSON has it: the form that is published."""
+        return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
+
 
 class AgentFileError(ValueError):
     """`agent.yaml` cannot be used; the text names file, path of each error and remedy, one a line."""
@@ -104,16 +109,33 @@ def load(path: Path) -> AgentFile:
     Raises:
         AgentFileError: it is missing, is not YAML, or breaks a rule.
     """
+    return check(content(path), path)
+
+
+def content(path: Path) -> object:
+    """What an agent file says, unchecked.
+
+    Raises:
+        AgentFileError: it is missing or is not YAML.
+    """
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), _OnceOnly)  # noqa: S506 - it is a safe loader
+        return yaml.load(path.read_text(encoding="utf-8"), _OnceOnly)  # noqa: S506 - it is a safe loader
     except OSError as error:
         raise AgentFileError(f"{path}: cannot be read ({error.strerror}); set AGENT_FILE to your agent file") from error
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise AgentFileError(f"{path}: is not valid YAML: {' '.join(str(error).split())}") from error
+
+
+def check(content: object, where: Path | str) -> AgentFile:
+    """The agent file with this content, as YAML or JSON gives it; `where` begins each line of an error.
+
+    Raises:
+        AgentFileError: it breaks a rule.
+    """
     try:
         return AgentFile.model_validate(content)
     except ValidationError as error:
-        raise AgentFileError("\n".join(line for one in error.errors() for line in _explain(path, one))) from error
+        raise AgentFileError("\n".join(line for one in error.errors() for line in _explain(where, one))) from error
 
 
 _FORMS = {
@@ -126,7 +148,7 @@ _FORMS = {
 }
 
 
-def _explain(path: Path, error: object) -> Iterator[str]:
+def _explain(path: Path | str, error: object) -> Iterator[str]:
     assert isinstance(error, dict), "pydantic describes each error by a mapping"
     cause = error.get("ctx", {}).get("error")
     if isinstance(cause, DirectoryRefused):

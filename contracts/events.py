@@ -18,6 +18,7 @@ class Part(StrEnum):
     WEBHOOK = "webhook"
     RELAY = "relay"
     TRANSFER = "transfer"
+    MESSAGES = "messages"
     CARRIER = "carrier"
 
 
@@ -61,11 +62,16 @@ TRANSFER_CLAIMED = _event("transfer.claimed", "request_id", "destination", "reas
 TRANSFER_HELD = _event("transfer.held", "request_id", "by", "seconds")
 TRANSFER_DUPLICATE = _event("transfer.duplicate", "request_id", "by", "why")
 TRANSFER_RECONCILED = _event("transfer.reconciled", "request_id", "child_sid", "found")
-TRANSFER_SENT = _event("transfer.sent", "request_id", "destination", "by", "attempt")
+TRANSFER_SENT = _event("transfer.sent", "request_id", "destination", "by", "attempt", "hop")
 TRANSFER_ANSWERED = _event("transfer.answered", "request_id", "status", "code", "ambiguous")
-TRANSFER_DIALLED = _event("transfer.dialled", "request_id", "destination", "by", "attempt")
-TRANSFER_BRIDGED = _event("transfer.bridged", "request_id", "destination", "child_sid")
-TRANSFER_OVER = _event("transfer.over", "request_id", "destination", "outcome")
+TRANSFER_DIALLED = _event("transfer.dialled", "request_id", "destination", "by", "attempt", "hop", "mode")
+TRANSFER_BRIDGED = _event("transfer.bridged", "request_id", "destination", "child_sid", "seconds")
+TRANSFER_ACCEPTED = _event("transfer.accepted", "request_id", "destination", "hop", "child_sid")
+TRANSFER_DECLINED = _event("transfer.declined", "request_id", "destination", "hop", "child_sid", "verdict")
+TRANSFER_ADVANCED = _event("transfer.advanced", "request_id", "destination", "hop", "outcome")
+TRANSFER_WITHDRAWN = _event("transfer.withdrawn", "request_id", "child_sid", "why")
+TRANSFER_OVER = _event("transfer.over", "request_id", "destination", "hop", "outcome", "reason", "then")
+MESSAGE_TAKEN = _event("message.taken", "destination", "recording_sid", "seconds")
 TRANSFER_REDIRECTED = _event("transfer.redirected", "request_id", "why")
 TRANSFER_REFUSED = _event("transfer.refused", "request_id", "why")
 TRANSFER_MALFORMED = _event("transfer.malformed", "message_id", "why")
@@ -105,10 +111,23 @@ HANDOFF_ANNOUNCED = _event("handoff.announced", "request_id", "how", "ms")
 HANDOFF_QUEUED = _event("handoff.queued", "request_id", "ms")
 HANDOFF_FAILED = _event("handoff.failed", "request_id", "why")
 HANDOFF_RELEASED = _event("handoff.released", "request_id", "why")
+HANDOFF_NEWS = _event("handoff.news", "request_id", "destination", "outcome")
 FRAME_MALFORMED = _event("frame.malformed", "side", "kind")
 FRAMES_DROPPED = _event("frames.dropped", "malformed", "congested")
 LIMIT_REACHED = _event("limit.reached", "limit")
+LIMIT_UNPRICED = _event("limit.unpriced", "model")
 EFFECT_FAILED = _event("effect.failed", "effect", "error")
+
+# The delivery of messages that callers left.
+MESSAGE_DELIVERED = _event("message.delivered", "recording_sid", "channel", "receives", "seconds")
+MESSAGE_FAILED = _event("message.failed", "recording_sid", "channel", "receives", "why")
+MESSAGE_DUPLICATE = _event("message.duplicate", "recording_sid")
+MESSAGE_MALFORMED = _event("message.malformed", "message_id", "why")
+
+# The agent file while the parts run.
+CONFIG_LOADED = _event("config.loaded", "edition", "source")
+CONFIG_REFUSED = _event("config.refused", "edition", "source", "why")
+CONFIG_UNREACHABLE = _event("config.unreachable", "source", "error")
 
 # Written by the simulated carrier, which imports nothing of ours: the caller's side of the line.
 LINE = _event("line", "what", "detail", "seconds")

@@ -21,6 +21,15 @@ class TransferState(StrEnum):
     OVER = "over"
 
 
+class Then(StrEnum):
+    """What a transfer that is over leaves to be done for the caller."""
+
+    AGENT = "agent"
+    MESSAGE = "message"
+    GOODBYE = "goodbye"
+    HANG_UP = "hang_up"
+
+
 class Verdict(StrEnum):
     """What the person's key said about taking the call."""
 
@@ -47,7 +56,8 @@ class Hunt:
     """Where a transfer stands among the targets.
 
     `hop` counts the rings; `position` None: it has not begun; `begun_at` is when its first ring was claimed; `legs` are
-    those seen of this hop. `attended`: the caller stays with the agent while this one rings.
+    those seen of this hop. `attended`: the caller stays with the agent while this one rings, and `ended` are those of
+    its legs that are over.
     """
 
     hop: int = 0
@@ -57,6 +67,7 @@ class Hunt:
     legs: tuple[str, ...] = ()
     begun_at: float = 0.0
     attended: bool = False
+    ended: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +120,10 @@ class Transfer:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A transfer that is over, with its rings; `child_sid` is empty when no leg was ever seen."""
+    """A transfer that is over, with its rings; `child_sid` is empty when no leg was ever seen.
+
+    `then` is what it left to be done for the caller, who had come from the agent's visit `visit`.
+    """
 
     request_id: str
     destination: str
@@ -118,3 +132,5 @@ class Attempt:
     outcome: Outcome
     child_sid: str = ""
     tries: tuple[Try, ...] = ()
+    then: Then | None = None
+    visit: int = 0

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from contracts.destination import Position
-from contracts.handoff import Answer, Attempt, Hunt, Transfer, TransferState, Try, Verdict
+from contracts.handoff import Answer, Attempt, Hunt, Then, Transfer, TransferState, Try, Verdict
 from contracts.transfer import Outcome
 
 
@@ -46,7 +46,7 @@ def advanced(transfer: Transfer, ring: Try | None, to: Position, passed: Iterabl
 
 
 def over(
-    transfer: Transfer, ring: Try | None, outcome: Outcome, passed: Iterable[str], now: float
+    transfer: Transfer, ring: Try | None, outcome: Outcome, passed: Iterable[str], now: float, then: Then | None = None
 ) -> tuple[Transfer, Attempt]:
     """The transfer that ended with `outcome`, and the record of it."""
     tries = _tried(transfer, ring, tuple(passed), now)
@@ -59,7 +59,7 @@ def over(
         hunt=replace(transfer.hunt, hop=transfer.hop + 1, tries=tries, legs=()),
     )
     destination = tries[-1].destination if tries else transfer.position.destination
-    return ended, Attempt(transfer.request.request_id, destination, transfer.by, now, outcome, leg, tries)
+    return ended, Attempt(transfer.request.request_id, destination, transfer.by, now, outcome, leg, tries, then)
 
 
 def answered(transfer: Transfer, verdict: Verdict, note: str, leg: str, now: float) -> Transfer | None:
@@ -91,6 +91,14 @@ def joining(transfer: Transfer, leg: str, now: float) -> Transfer | None:
         joining=True,
         hunt=replace(accepted.hunt, attended=True, legs=legs),
     )
+
+
+def leg_over(transfer: Transfer, leg: str) -> Transfer | None:
+    """The transfer once it knows that a leg which rang apart is over; None: it knew."""
+    if leg in transfer.hunt.ended:
+        return None
+    hunt = transfer.hunt
+    return replace(transfer, hunt=replace(hunt, legs=_with(hunt.legs, leg), ended=_with(hunt.ended, leg)))
 
 
 def late_leg(transfer: Transfer, hop: int, leg: str) -> Transfer | None:

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from contracts.row import Call, Ending, Row, Status, Stream, StreamState, Turn
+from contracts.row import Call, Ending, Message, Row, Status, Stream, StreamState, Turn
 from contracts.transfers import Transfers
 from contracts.visit import Refusal, StreamRefused, may_take, next_visit
 
 ROW_SECONDS = 24 * 3600
+MESSAGE_SECONDS = 14 * 24 * 3600  # an undelivered message outlives every queue it may wait in
 TURNS = 60
 TURN_CHARS = 1000
 TERMINAL_STATUS = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
@@ -32,7 +33,7 @@ class Ledger(Transfers):
         """The row as of the last write, or None."""
         return self._store.read(call_sid)
 
-    def open_call(
+    def open_call(  # noqa: PLR0913 - what a call is known by
         self,
         call_sid: str,
         *,
@@ -42,13 +43,15 @@ class Ledger(Transfers):
         caller_id: str,
         nonce: str,
         digest: str,
+        caller_key: str = "",
+        edition: str = "",
     ) -> Row:
         """Open the row and offer visit 1. The first wins: whoever comes later gets the row that is there."""
         now = self._now()
         return self._store.create(
             Row(
                 call_sid=call_sid,
-                call=Call(account_sid, caller_masked, called, caller_id, opened_at=now),
+                call=Call(account_sid, caller_masked, called, caller_id, now, caller_key, edition),
                 stream=Stream(visit=1, nonce=nonce, digest=digest, offered_at=now),
                 status=Status("ringing"),
                 expires_at=int(now) + ROW_SECONDS,
@@ -119,6 +122,29 @@ class Ledger(Transfers):
     def agent_ended(self, call_sid: str, reason: str) -> Row | None:
         """The agent has said goodbye and wants the call ended; the first reason stays."""
         return self._change(call_sid, lambda row: None if row.agent_ended else replace(row, agent_ended=reason))
+
+    def message_taken(self, call_sid: str, message: Message) -> tuple[Row, bool] | None:
+        """The caller has left a message; the first of a call stays, also after its end. Returns what `advance` does."""
+
+        def decide(row: Row) -> Row | None:
+            if row.message is not None:
+                return None
+            expires_at = max(row.expires_at, int(self._now()) + MESSAGE_SECONDS)
+            return replace(row, message=message, expires_at=expires_at)
+
+        row, changed = self._store.change(call_sid, decide)
+        return None if row is None else (row, changed)
+
+    def message_delivered(self, call_sid: str, recording_sid: str) -> bool:
+        """The message has reached its address. False: there is no such message, or it had."""
+
+        def decide(row: Row) -> Row | None:
+            message = row.message
+            if message is None or message.recording_sid != recording_sid or message.delivered_at:
+                return None
+            return replace(row, message=replace(message, delivered_at=self._now()))
+
+        return self._store.change(call_sid, decide)[1]
 
     def call_status(
         self, call_sid: str, status: str, sequence: int = -1, *, by: str = "caller"

@@ -35,6 +35,12 @@ class Metric(StrEnum):
     TRANSFERS_FAILED = "TransfersFailed"
     TRANSFERS_DUPLICATE = "TransfersDuplicate"
     TRANSFERS_MALFORMED = "TransfersMalformed"
+    TRANSFERS_REFUSED = "TransfersRefused"
+    TRANSFERS_DECLINED = "TransfersDeclined"
+    TIME_TO_PERSON_MS = "TimeToPersonMs"
+    MESSAGES_TAKEN = "MessagesTaken"
+    MESSAGES_DELIVERED = "MessagesDelivered"
+    MESSAGES_FAILED = "MessagesFailed"
     CALLER_GONE = "CallerGone"
     # The relay's line, every ten seconds.
     ACTIVE_CALLS = "ActiveCalls"
@@ -51,6 +57,7 @@ class Metric(StrEnum):
     MODEL_FAILURES = "ModelFailures"
     EFFECT_FAILURES = "EffectFailures"
     PROTECTION_ERRORS = "ProtectionErrors"
+    CONFIGS_REFUSED = "ConfigsRefused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,5 +81,6 @@ LOGGED: Mapping[Metric, Logged] = {
     Metric.PROTECTION_ERRORS: Logged(
         events.EFFECT_FAILED, {"effect": "task_protection"}, {"error": "DEPLOYMENT_BLOCKED"}
     ),
+    Metric.CONFIGS_REFUSED: Logged(events.CONFIG_REFUSED),
 }
 """What the relay's log is counted for."""

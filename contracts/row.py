@@ -5,13 +5,14 @@ Values only; what may happen to a row is decided in `contracts/ledger.py`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from dataclasses import fields as fields_of
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from contracts.destination import Position
-from contracts.handoff import Answer, Attempt, Hunt, Transfer, TransferState, Try, Verdict
+from contracts.handoff import Answer, Attempt, Hunt, Then, Transfer, TransferState, Try, Verdict
 from contracts.transfer import Outcome, Reason, TransferRequest
 
 __all__ = [
@@ -22,10 +23,12 @@ __all__ = [
     "Ending",
     "Hunt",
     "MalformedRow",
+    "Message",
     "Row",
     "Status",
     "Stream",
     "StreamState",
+    "Then",
     "Transfer",
     "TransferState",
     "Try",
@@ -38,6 +41,7 @@ __all__ = [
 
 # An attribute value is one key, its type, and the value: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_AttributeValue.html
 AttributeValue = dict[str, Any]
+_Part = TypeVar("_Part")
 
 
 class MalformedRow(ValueError):  # noqa: N818 - it names what the row is
@@ -54,13 +58,19 @@ class StreamState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """Who called what. `caller_id` is what `<Dial callerId>` must say; empty: Twilio's default, the caller's own."""
+    """Who called what. `caller_id` is what `<Dial callerId>` must say; empty: Twilio's default, the caller's own.
+
+    `caller_key` is the same for every call of a number and tells nobody which; "" if the number is hidden. `edition`
+    refers to the agent file that the call lives by (`contracts/edition.py`); "": whichever is in force.
+    """
 
     account_sid: str
     caller_masked: str
     called: str
     caller_id: str
     opened_at: float
+    caller_key: str = ""
+    edition: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +117,18 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True)
+class Message:
+    """What the caller left for a destination (a key); times in seconds. `delivered_at` 0: not yet."""
+
+    recording_sid: str
+    recording_url: str
+    seconds: int
+    taken_at: float
+    destination: str
+    delivered_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
     """All that is known of a call. `revision` counts the writes; every write is conditional on the one it read."""
 
@@ -121,6 +143,7 @@ class Row:
     transfer: Transfer | None = None
     attempts: tuple[Attempt, ...] = ()
     revision: int = 1
+    message: Message | None = None
 
     @property
     def over(self) -> bool:
@@ -168,54 +191,66 @@ def _row(fields: dict[str, Any]) -> Row:
     stream = fields.pop("stream")
     return Row(
         call_sid=fields["call_sid"],
-        call=Call(**fields["call"]),
-        stream=Stream(**{**stream, "state": StreamState(stream["state"])}),
-        status=Status(**fields["status"]),
+        call=_known(Call, fields["call"]),
+        stream=_known(Stream, {**stream, "state": StreamState(stream["state"])}),
+        status=_known(Status, fields["status"]),
         expires_at=fields["expires_at"],
-        ending=Ending(**ending) if ending else None,
-        conversation=tuple(Turn(**turn) for turn in fields["conversation"]),
+        ending=_known(Ending, ending) if ending else None,
+        conversation=tuple(_known(Turn, turn) for turn in fields["conversation"]),
         agent_ended=fields["agent_ended"],
         transfer=_transfer(transfer) if transfer else None,
-        attempts=tuple(
-            Attempt(**{**one, "outcome": Outcome(one["outcome"]), "tries": _tries(one)}) for one in fields["attempts"]
-        ),
+        attempts=tuple(_attempt(one) for one in fields["attempts"]),
         revision=fields["revision"],
+        message=_known(Message, fields["message"]) if fields.get("message") else None,
     )
+
+
+def _attempt(fields: dict[str, Any]) -> Attempt:
+    then = fields.get("then")
+    typed = {"outcome": Outcome(fields["outcome"]), "tries": _tries(fields), "then": Then(then) if then else None}
+    return _known(Attempt, {**fields, **typed})
 
 
 def _transfer(fields: dict[str, Any]) -> Transfer:
     request = fields["request"]
     typed = {
-        "request": TransferRequest(**{**request, "reason": Reason(request["reason"])}),
+        "request": _known(TransferRequest, {**request, "reason": Reason(request["reason"])}),
         "state": TransferState(fields["state"]),
         "outcome": Outcome(fields["outcome"]) if fields["outcome"] else None,
         # A row that was written before there were hunts has none of these.
         "hunt": _hunt(fields.get("hunt") or {}),
         "answer": _answer(fields.get("answer")),
     }
-    return Transfer(**{**fields, **typed})
+    return _known(Transfer, {**fields, **typed})
 
 
 def _hunt(fields: dict[str, Any]) -> Hunt:
     position = fields.get("position")
     typed = {
-        "position": Position(**position) if position else None,
+        "position": _known(Position, position) if position else None,
         "visited": tuple(fields.get("visited", ())),
         "tries": _tries(fields),
         "legs": tuple(fields.get("legs", ())),
+        "ended": tuple(fields.get("ended", ())),
     }
-    return Hunt(**{**fields, **typed})
+    return _known(Hunt, {**fields, **typed})
 
 
 def _answer(fields: dict[str, Any] | None) -> Answer | None:
-    return Answer(**{**fields, "verdict": Verdict(fields["verdict"])}) if fields else None
+    return _known(Answer, {**fields, "verdict": Verdict(fields["verdict"])}) if fields else None
 
 
 def _tries(fields: dict[str, Any]) -> tuple[Try, ...]:
     return tuple(
-        Try(**{**one, "outcome": Outcome(one["outcome"]), "legs": tuple(one["legs"])})
+        _known(Try, {**one, "outcome": Outcome(one["outcome"]), "legs": tuple(one["legs"])})
         for one in fields.get("tries", ())
     )
+
+
+def _known(kind: Callable[..., _Part], values: Mapping[str, Any]) -> _Part:
+    """A part of a row; a field that a newer version of ours has added is left out, for versions overlap in a deploy."""
+    names = {field.name for field in fields_of(kind)}  # type: ignore[arg-type]  # each kind is a dataclass
+    return kind(**{name: value for name, value in values.items() if name in names})
 
 
 def _attribute(value: object) -> AttributeValue:

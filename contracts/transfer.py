@@ -35,6 +35,11 @@ class Reason(StrEnum):
     SPEND_LIMIT = "spend_limit"
 
     @property
+    def agent_stays(self) -> bool:
+        """Whether the agent can keep the caller company, or take the caller back."""
+        return self in {Reason.CALLER_ASKED, Reason.CALLER_PRESSED_KEY, Reason.AGENT_DECIDED, Reason.AGENT_PROMISED}
+
+    @property
     def announced(self) -> bool:
         """Whether the agent has told the caller; otherwise the dial begins with a sentence."""
         return self in {Reason.CALLER_ASKED, Reason.AGENT_DECIDED, Reason.AGENT_PROMISED}
@@ -53,6 +58,13 @@ class Outcome(StrEnum):
     CALLER_GONE = "caller_gone"
     CARRIER_ERROR = "carrier_error"
     NOT_CONFIGURED = "not_configured"
+
+
+class Kind(StrEnum):
+    """What a queue message asks for; one without a kind asks for a transfer."""
+
+    TRANSFER = "transfer"
+    WITHDRAW = "withdraw"
 
 
 class MalformedRequest(ValueError):  # noqa: N818 - it names what the message is
@@ -106,23 +118,57 @@ class TransferRequest:
         Raises:
             MalformedRequest: not JSON, too large, or a field is missing or has not its form.
         """
-        if len(body) > MAX_BYTES or len(body.encode("utf-8", "surrogatepass")) > MAX_BYTES:
-            raise MalformedRequest(f"the message is larger than {MAX_BYTES} bytes")
-        try:
-            fields = json.loads(body)
-        except (ValueError, RecursionError) as error:  # deep nesting raises RecursionError, huge integers ValueError
-            raise MalformedRequest(f"the message is not JSON: {type(error).__name__}") from error
-        if not isinstance(fields, dict):
-            raise MalformedRequest("the message is not a JSON object")
-        version = fields.get("version")
-        if version != VERSION or isinstance(version, bool):
-            raise MalformedRequest(f"version must be {VERSION}")
-        return _checked(fields)
+        request = read(body)
+        if not isinstance(request, TransferRequest):
+            raise MalformedRequest("the message asks for no transfer")
+        return request
 
     @property
     def asked_at(self) -> datetime:
         """`requested_at` as a time that can be compared."""
         return datetime.fromisoformat(self.requested_at)
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawal:
+    """One side of a meeting to be is gone: the other is to be let go, if hop `hop` of the request still stands."""
+
+    call_sid: str
+    request_id: str
+    hop: int
+
+    def to_json(self) -> str:
+        """The message body."""
+        fields = {"version": VERSION, "kind": Kind.WITHDRAW.value, "call_sid": self.call_sid}
+        return json.dumps(fields | {"request_id": self.request_id, "hop": self.hop})
+
+
+def read(body: str) -> TransferRequest | Withdrawal:
+    """What a message body asks for; unknown fields are ignored.
+
+    Raises:
+        MalformedRequest: not JSON, too large, of an unknown kind, or a field is missing or has not its form.
+    """
+    if len(body) > MAX_BYTES or len(body.encode("utf-8", "surrogatepass")) > MAX_BYTES:
+        raise MalformedRequest(f"the message is larger than {MAX_BYTES} bytes")
+    try:
+        fields = json.loads(body)
+    except (ValueError, RecursionError) as error:  # deep nesting raises RecursionError, huge integers ValueError
+        raise MalformedRequest(f"the message is not JSON: {type(error).__name__}") from error
+    if not isinstance(fields, dict):
+        raise MalformedRequest("the message is not a JSON object")
+    version = fields.get("version")
+    if version != VERSION or isinstance(version, bool):
+        raise MalformedRequest(f"version must be {VERSION}")
+    kind = fields.get("kind", Kind.TRANSFER.value)
+    if not isinstance(kind, str) or kind not in set(Kind):
+        raise MalformedRequest("kind is not one of the known kinds")
+    if kind == Kind.TRANSFER:
+        return _checked(fields)
+    hop = fields.get("hop")
+    if not isinstance(hop, int) or isinstance(hop, bool) or not 0 <= hop < 1000:
+        raise MalformedRequest("hop is not a count")
+    return Withdrawal(_matching(fields, "call_sid", CALL_SID), _matching(fields, "request_id", REQUEST_ID), hop)
 
 
 def _checked(fields: dict[str, object]) -> TransferRequest:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from contracts import hops
 from contracts.claim import Claim, Claimed, UnknownCall, claimed, may_dial, rung
 from contracts.destination import Position
-from contracts.handoff import Answer, Transfer, TransferState, Try, Verdict
+from contracts.handoff import Answer, Attempt, Then, Transfer, TransferState, Try, Verdict
 from contracts.row import Row
 from contracts.store import Client, Store
 from contracts.transfer import Outcome, TransferRequest
@@ -145,6 +145,12 @@ class Transfers:
         said = _answer(row, request_id, hop)
         return said is not None and (said.verdict, said.by) == (Verdict.ACCEPTED, child_sid)
 
+    def leg_over(self, call_sid: str, request_id: str, hop: int, leg: str) -> Row | None:
+        """A leg that rang apart is over: it has its place in `Hunt.ended`, once. None: unknown call."""
+        return self._of_request(call_sid, request_id, lambda one: hops.leg_over(one, leg) if one.hop == hop else None)[
+            0
+        ]
+
     def advance(
         self,
         call_sid: str,
@@ -154,6 +160,7 @@ class Transfers:
         to: Position | None,
         outcome: Outcome,
         passed: Iterable[str] = (),
+        then: Then | None = None,
     ) -> tuple[Row, bool] | None:
         """Hop `hop` ended as `ring` says: ask for the one at `to`, or (None) end the transfer with `outcome`.
 
@@ -165,6 +172,7 @@ class Transfers:
             to: where the hunt goes on.
             outcome: how the transfer ended, if it did.
             passed: destinations found closed on the way (`Step.passed`).
+            then: what is to be done for the caller, if it did.
 
         Returns:
             The row, and whether this very word changed it; None for an unknown call.
@@ -177,8 +185,7 @@ class Transfers:
                 return None
             if to is not None:
                 return replace(row, transfer=hops.advanced(transfer, ring, to, closed, self._now()))
-            ended, attempt = hops.over(transfer, ring, outcome, closed, self._now())
-            return replace(row, transfer=ended, attempts=(*row.attempts, attempt))
+            return _closed(row, *hops.over(transfer, ring, outcome, closed, self._now(), then))
 
         row, changed = self._store.change(call_sid, decide)
         return None if row is None else (row, changed)
@@ -194,8 +201,7 @@ class Transfers:
                 return None
             at = transfer.position
             ring = Try(at.destination, at.index, outcome, child_sid)
-            ended, attempt = hops.over(transfer, ring, outcome, (), self._now())
-            return replace(row, transfer=ended, attempts=(*row.attempts, attempt))
+            return _closed(row, *hops.over(transfer, ring, outcome, (), self._now()))
 
         row, changed = self._store.change(call_sid, decide)
         return None if row is None else (row, changed)
@@ -241,6 +247,11 @@ class Transfers:
 def _open(row: Row, request_id: str) -> Transfer | None:
     transfer = row.open_transfer
     return transfer if transfer and transfer.request.request_id == request_id else None
+
+
+def _closed(row: Row, transfer: Transfer, attempt: Attempt) -> Row:
+    attempts = (*row.attempts, replace(attempt, visit=row.stream.visit))
+    return replace(row, transfer=transfer, attempts=attempts)
 
 
 def _answer(row: Row | None, request_id: str, hop: int) -> Answer | None:

@@ -28,6 +28,7 @@ class FakeTable:
 
     def __init__(self, boundary: Callable[[str, Callable[[], Any]], Any] | None = None) -> None:
         self.items: dict[str, dict[str, Any]] = {}
+        self.quotas: dict[str, dict[str, Any]] = {}
         self.failure: Exception | None = None
         self._boundary = boundary or (lambda _, act: act())
         self._lock = threading.Lock()
@@ -55,6 +56,8 @@ class FakeTable:
     def update_item(self, **arguments: Any) -> Any:
         if arguments["ConditionExpression"] == "attribute_exists(call_sid) AND size(conversation) <= :count":
             return self._do("converse", lambda: self._converse(arguments))
+        if arguments["UpdateExpression"] == "ADD requests :one SET expires_at = :expires":
+            return self._do("quota", lambda: self._add(arguments))
         assert arguments["ConditionExpression"] == "#revision = :read"
         names, values = arguments["ExpressionAttributeNames"], arguments["ExpressionAttributeValues"]
 
@@ -75,6 +78,19 @@ class FakeTable:
         if item is None or len(item["conversation"]["L"]) > int(values[":count"]["N"]):
             raise ConditionalCheckFailedException
         item["conversation"] = copy.deepcopy(values[":turns"])
+        return {}
+
+    def _add(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        assert arguments["ConditionExpression"] == (
+            "attribute_not_exists(requests) OR contains(requests, :id) OR size(requests) < :limit"
+        )
+        values = arguments["ExpressionAttributeValues"]
+        item = self.quotas.setdefault(arguments["Key"]["call_sid"]["S"], {})
+        requests: list[str] = item.get("requests", [])
+        if requests and values[":id"]["S"] not in requests and len(requests) >= int(values[":limit"]["N"]):
+            raise ConditionalCheckFailedException
+        item["requests"] = sorted({*requests, *values[":one"]["SS"]})
+        item["expires_at"] = values[":expires"]["N"]
         return {}
 
     def _do(self, name: str, act: Callable[[], Result]) -> Result:

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from contracts.claim import AlreadyDialled, Claimed, Held, Over
 from contracts.destination import Position
-from contracts.ledger import Ledger
-from contracts.row import Transfer, TransferState, Try, Verdict, from_item, to_item
+from contracts.ledger import MESSAGE_SECONDS, Ledger
+from contracts.row import Message, Then, Transfer, TransferState, Try, Verdict, from_item, to_item
 from contracts.transfer import Outcome, TransferRequest
 from contracts.transfers import NOTE_CHARS
 from tests.contracts.table import FakeTable
@@ -296,6 +296,47 @@ class TestAttended:
         hunt.screened(Verdict.ACCEPTED)
         assert hunt.accepted()
         assert hunt.transfer.joining
+
+
+def test_a_leg_that_is_over_is_counted_once_and_in_its_own_ring_only(hunt: Hunt) -> None:
+    hunt.dial("CA2")
+    request_id = hunt.request.request_id
+    for leg in ("CA2", "CA3", "CA2"):
+        hunt.ledger.leg_over(CALL_SID, request_id, 0, leg)
+    assert hunt.transfer.hunt.ended == ("CA2", "CA3")
+    assert hunt.transfer.hunt.legs == ("CA2", "CA3")
+    hunt.advance(0)
+    hunt.ledger.leg_over(CALL_SID, request_id, 0, "CA4")
+    assert not hunt.transfer.hunt.ended
+    assert hunt.ledger.leg_over("CA" + "9" * 32, request_id, 0, "CA2") is None
+
+
+def test_what_a_transfer_leaves_to_be_done_is_kept_with_the_visit_it_came_from(hunt: Hunt) -> None:
+    hunt.dial("CA2")
+    request_id = hunt.request.request_id
+    hunt.ledger.advance(CALL_SID, request_id, 0, None, None, Outcome.CLOSED, ("billing",), Then.MESSAGE)
+    row = hunt.desk.row()
+    assert [(one.then, one.visit) for one in row.attempts] == [(Then.MESSAGE, 1)]
+    assert from_item(to_item(row)) == row
+
+
+def test_the_first_message_of_a_call_stays_and_outlives_its_row_until_it_is_delivered(hunt: Hunt) -> None:
+    ledger = hunt.ledger
+    first = Message("RE1", "https://api.twilio.com/RE1", 7, hunt.desk.clock.now, "billing")
+    ledger.call_status(CALL_SID, "completed")
+    assert [taken[1] for _ in range(2) if (taken := ledger.message_taken(CALL_SID, first))] == [True, False]
+    assert ledger.message_taken(CALL_SID, replace(first, recording_sid="RE2")) == (hunt.desk.row(), False)
+    row = hunt.desk.row()
+    assert row.message == first
+    assert from_item(to_item(row)) == row
+    assert row.expires_at == int(hunt.desk.clock.now) + MESSAGE_SECONDS
+    assert not ledger.message_delivered(CALL_SID, "RE2")
+    assert [ledger.message_delivered(CALL_SID, "RE1") for _ in range(2)] == [True, False]
+    assert hunt.desk.row().message == replace(first, delivered_at=hunt.desk.clock.now)
+    assert ledger.message_taken("CA" + "9" * 32, first) is None
+    item = to_item(row)
+    del item["message"]
+    assert from_item(item).message is None
 
 
 def test_what_concerns_an_unknown_call_or_request_changes_nothing() -> None:

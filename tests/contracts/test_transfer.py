@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.transfer import MAX_BYTES, SUMMARY_CHARS, MalformedRequest, Reason, TransferRequest
+from contracts.transfer import MAX_BYTES, SUMMARY_CHARS, MalformedRequest, Reason, TransferRequest, Withdrawal, read
 
 CALL_SID = "CA" + "0f" * 16
 
@@ -98,3 +98,37 @@ def test_S10_any_body_is_a_request_or_is_refused_with_one_error(body: object) ->
     except MalformedRequest:
         return
     assert request.call_sid.startswith("CA")
+
+
+class TestKinds:
+    def test_a_message_without_a_kind_asks_for_a_transfer_as_ever(self) -> None:
+        request = TransferRequest.create(call_sid=CALL_SID, destination="billing", reason=Reason.CALLER_ASKED, now=0.0)
+        fields = json.loads(request.to_json())
+        assert "kind" not in fields
+        assert read(json.dumps(fields | {"kind": "transfer"})) == request
+
+    def test_a_withdrawal_is_read_back_and_is_no_request(self) -> None:
+        gone = Withdrawal(CALL_SID, "ab" * 16, 3)
+        assert read(gone.to_json()) == gone
+        with pytest.raises(MalformedRequest, match="no transfer"):
+            TransferRequest.from_json(gone.to_json())
+
+    @pytest.mark.parametrize(
+        "changed",
+        [
+            {"kind": "dial"},
+            {"kind": None},
+            {"kind": 1},
+            {"kind": ["withdraw"]},
+            {"hop": -1},
+            {"hop": True},
+            {"hop": "1"},
+            {"hop": 1000},
+            {"call_sid": "CA1"},
+            {"request_id": "x"},
+        ],
+    )
+    def test_S10_anything_else_is_malformed(self, changed: dict[str, object]) -> None:
+        fields = json.loads(Withdrawal(CALL_SID, "ab" * 16, 3).to_json())
+        with pytest.raises(MalformedRequest):
+            read(json.dumps(fields | changed))
