@@ -51,5 +51,11 @@ class EventLog:
         metrics.add_metric(name=metric.value, unit=MetricUnit.Count, value=1)
         self._stream.write(json.dumps(metrics.serialize_metric_set()) + "\n")
 
+    def measure(self, metric: Metric, ms: float) -> None:
+        """Publish a duration in milliseconds."""
+        metrics = EphemeralMetrics(namespace=NAMESPACE, service=self._part.value)
+        metrics.add_metric(name=metric.value, unit=MetricUnit.Milliseconds, value=round(ms))
+        self._stream.write(json.dumps(metrics.serialize_metric_set()) + "\n")
+
     def _record(self, event: Event, call_sid: str, fields: dict[str, object]) -> dict[str, object]:
         return record(event, part=self._part, now=self._clock(), call_sid=call_sid, **fields)

@@ -1,4 +1,4 @@
-"""Twilio's REST API as far as a transfer needs it: one update, one listing, and what each failure means.
+"""Twilio's REST API as far as a transfer needs it: a few requests, and what each failure means.
 
 What decides here: whether a failed request may have been acted on. A 429 never was; a timeout, a broken connection and
 a 5xx may have been (https://www.twilio.com/docs/api/errors/20429, https://www.twilio.com/docs/api/errors/20500).
@@ -21,6 +21,7 @@ Answer = TypeVar("Answer")
 CALL_NOT_IN_PROGRESS = 21220
 NOT_FOUND = 20404
 TOO_MANY_REQUESTS = 20429
+LISTED = 20
 
 
 class CarrierFailure(Exception):  # noqa: N818 - the base of what can happen, each named below
@@ -32,7 +33,7 @@ class CarrierFailure(Exception):  # noqa: N818 - the base of what can happen, ea
         self.code = code
 
 
-class CallerGone(CarrierFailure):
+class CallGone(CarrierFailure):
     """The call is over: https://www.twilio.com/docs/api/errors/21220."""
 
 
@@ -54,13 +55,28 @@ class Refused(CarrierFailure):
 
 
 class Carrier(Protocol):
-    """What a transfer asks of Twilio; both raise `CarrierFailure`s."""
+    """What a transfer asks of Twilio; all raise `CarrierFailure`s. Times in seconds since the epoch."""
 
     def update(self, call_sid: str, twiml: str) -> None:
         """Make the live call run this document now."""
 
     def legs(self, call_sid: str) -> list[str]:
         """SIDs of the call's child legs, living and past."""
+
+    def call(self, *, to: str, from_: str, url: str, status_url: str, seconds: int) -> str:
+        """Ring `to` for so many seconds; whoever answers runs the document at `url`. Returns the call's SID."""
+
+    def calls(self, *, to: str, from_: str, since: float) -> list[str]:
+        """SIDs of the calls made by `call` to there, from there, since then; living and past."""
+
+    def status(self, call_sid: str) -> str:
+        """The call's status."""
+
+    def hang_up(self, call_sid: str) -> None:
+        """End the call, ringing or live."""
+
+    def participants(self, room: str) -> list[str]:
+        """SIDs of the calls that are in the conference of this name."""
 
 
 class TwilioCarrier:
@@ -88,8 +104,49 @@ class TwilioCarrier:
 
     def legs(self, call_sid: str) -> list[str]:
         """GET Calls?ParentCallSid=: the child legs listed by now."""
-        sids = self._ask(lambda client: [leg.sid for leg in client.calls.list(parent_call_sid=call_sid, limit=20)])
+        sids = self._ask(lambda client: [leg.sid for leg in client.calls.list(parent_call_sid=call_sid, limit=LISTED)])
         return [sid for sid in sids if sid]
+
+    def call(self, *, to: str, from_: str, url: str, status_url: str, seconds: int) -> str:
+        """POST Calls: https://www.twilio.com/docs/voice/api/call-resource#create-a-call-resource."""
+        made = self._ask(
+            lambda client: client.calls.create(
+                to=to,
+                from_=from_,
+                url=url,
+                timeout=seconds,
+                status_callback=status_url,
+                status_callback_event=["initiated", "ringing", "answered", "completed"],
+            )
+        )
+        return str(made.sid or "")
+
+    def calls(self, *, to: str, from_: str, since: float) -> list[str]:
+        """GET Calls?To=&From=: by its creation, since one that still rings has no start time to ask for."""
+        found = self._ask(lambda client: client.calls.list(to=to, from_=from_, limit=LISTED))
+        young = [call for call in found if call.date_created is None or call.date_created.timestamp() >= int(since)]
+        return [call.sid for call in young if call.sid and call.direction == "outbound-api"]
+
+    def status(self, call_sid: str) -> str:
+        """GET Calls/{sid}."""
+        return str(self._ask(lambda client: client.calls(call_sid).fetch()).status)
+
+    def hang_up(self, call_sid: str) -> None:
+        """POST Calls/{sid} with Status=completed, which ends a ringing call too."""
+        self._ask(lambda client: client.calls(call_sid).update(status="completed"))
+
+    def participants(self, room: str) -> list[str]:
+        """GET Conferences?FriendlyName=, then its participants.
+
+        https://www.twilio.com/docs/voice/api/conference-resource
+        """
+
+        def ask(client: Client) -> list[str]:
+            rooms = client.conferences.list(friendly_name=room, status="in-progress", limit=1)
+            members = rooms[0].participants.list(limit=LISTED) if rooms else []
+            return [member.call_sid for member in members if member.call_sid]
+
+        return self._ask(ask)
 
     def _ask(self, request: Callable[[Client], Answer]) -> Answer:
         try:
@@ -111,7 +168,7 @@ def meaning(error: TwilioException) -> CarrierFailure:
     """What an error of Twilio's client says about the request; it has two kinds, with the same two attributes."""
     status, code = _number(error, "status"), _number(error, "code")
     if code in {CALL_NOT_IN_PROGRESS, NOT_FOUND}:
-        return CallerGone(status, code)
+        return CallGone(status, code)
     if status == 429 or code == TOO_MANY_REQUESTS:
         return Throttled(status, code)
     if status >= 500:

@@ -25,15 +25,19 @@ from botocore.exceptions import BotoCoreError, ClientError
 from contracts import events
 from contracts.ledger import Ledger
 from contracts.metrics import Metric
-from contracts.transfer import CALL_SID, MalformedRequest, Reason, TransferRequest
+from contracts.transfer import CALL_SID, MalformedRequest, Reason, TransferRequest, Withdrawal, read
 from functions.clients import aws
 from functions.environment import EnvironmentRefused, origin, required
 from functions.eventlog import EventLog
 from functions.secrets import Secret, rest_credentials
 from functions.transfer import directory
 from functions.transfer.carrier import Carrier, TwilioCarrier
-from functions.transfer.dialing import Again, Dialer, Done, Timing
+from functions.transfer.dialing import Dialer
+from functions.transfer.hunting import Hunting
 from functions.transfer.lease import REST_TIMEOUT_SECONDS, VISIBILITY_LAG_SECONDS
+from functions.transfer.quota import Quota
+from functions.transfer.results import Again, Done, Timing
+from functions.transfer.watching import Watching
 
 OLD_SECONDS = 2.0
 FAILED_SECONDS = 2.0
@@ -85,26 +89,28 @@ class Consumer:
             raise MustComeBack
 
     def _try(self, context: Any, record: SQSRecord) -> Done | Again:
-        request = self._request(record)
-        if request is None:
+        message = self._read(record)
+        if message is None:
             return Done()
         sent_at = float(record.attributes.sent_timestamp or 0) / 1000
         delivered_before = int(record.attributes.approximate_receive_count or 1) > 1
         old = self.now() - sent_at > OLD_SECONDS
+        if isinstance(message, Withdrawal):
+            return self.dialer.part(message, remaining=lambda: context.get_remaining_time_in_millis() / 1000)
         return self.dialer.dial(
-            request,
+            message,
             suspicious=old or delivered_before or self.last_resort,
             remaining=lambda: context.get_remaining_time_in_millis() / 1000,
         )
 
-    def _request(self, record: SQSRecord) -> TransferRequest | None:
-        """The message's request; None if it can have none.
+    def _read(self, record: SQSRecord) -> TransferRequest | Withdrawal | None:
+        """What the message asks for; None if it can ask for nothing.
 
         Raises:
             MalformedRequest: its body is malformed and this is not the last resort.
         """
         try:
-            return TransferRequest.from_json(record.body)
+            return read(record.body)
         except MalformedRequest as error:
             call_sid = self._named_call(record)
             self.log.write(events.TRANSFER_MALFORMED, call_sid, message_id=record.message_id, why=str(error))
@@ -124,7 +130,7 @@ class Consumer:
             return row.open_transfer.request
         return TransferRequest.create(
             call_sid=call_sid,
-            destination=self.dialer.directory.default.key,
+            destination=self.dialer.hunting.people(row).default.key,
             reason=Reason.AGENT_PROMISED,
             now=float(record.attributes.sent_timestamp or 0) / 1000,
             request_id=hashlib.sha256(record.message_id.encode()).hexdigest()[:32],
@@ -180,15 +186,16 @@ def build(  # noqa: PLR0913 - every neighbour of the function, by name
             timeout=REST_TIMEOUT_SECONDS,
             base_url=environ.get("TWILIO_API_BASE_URL") or None,
         )
-    dialer = partial(
-        Dialer,
-        ledger=Ledger(dynamodb or aws("dynamodb"), table, clock),
-        carrier=carrier,
-        directory=directory.load(Path(environ.get("AGENT_FILE") or "agent.yaml")),
-        origin=origin("PUBLIC_WEBHOOK_ORIGIN", webhook_origin, "https", "http"),
-        log=log,
-        timing=Timing(now=clock, sleep=sleep, jitter=jitter, lag=_lag(environ)),
+    dynamodb = dynamodb or aws("dynamodb")
+    ledger = Ledger(dynamodb, table, clock)
+    people = directory.load(Path(environ.get("AGENT_FILE") or "agent.yaml"))
+    hunting = Hunting(
+        ledger=ledger, people=lambda _row: people, quota=Quota(dynamodb, table, clock), log=log, now=clock
     )
+    webhook = origin("PUBLIC_WEBHOOK_ORIGIN", webhook_origin, "https", "http")
+    watching = Watching(ledger=ledger, hunting=hunting, carrier=carrier, origin=webhook, log=log, now=clock)
+    timing = Timing(now=clock, sleep=sleep, jitter=jitter, lag=_lag(environ))
+    dialer = partial(Dialer, watching=watching, timing=timing)
     consumer = partial(Consumer, sqs=sqs or aws("sqs"), queue_url=queue_url, log=log, now=clock)
     return Handlers(
         handler=consumer(dialer=dialer(by="transfer")),

@@ -10,7 +10,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -20,19 +20,28 @@ from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 
 from contracts import events
+from contracts.directory import Directory, load
 from contracts.ledger import Ledger
 from contracts.metrics import Metric
+from contracts.row import Row
 from functions.clients import aws
 from functions.environment import origin, required
 from functions.eventlog import EventLog
+from functions.outbox import Outbox
 from functions.secrets import Secret, auth_tokens
 from functions.snapshot import Started, register
-from functions.transfer import directory
+from functions.transfer.hunting import Hunting
+from functions.transfer.quota import Quota
 from functions.voice_webhook.answers import Answers
+from functions.voice_webhook.ends import Ends
+from functions.voice_webhook.people import People
 from functions.voice_webhook.reports import Reports
 from functions.voice_webhook.request import Gate, Request, RequestRefused
-from functions.voice_webhook.twiml import Documents
+from functions.voice_webhook.transfers import Transfers
+from functions.voice_webhook.twiml import THANKS, Documents
+from functions.voice_webhook.visits import Visits
 
+Answer = Callable[[Request], str]
 # Powertools keeps the request at hand in a class attribute. Lambda runs one request at a time; threads must as well.
 _ONE_AT_A_TIME = threading.Lock()
 
@@ -43,42 +52,52 @@ class Webhook:
 
     gate: Gate
     answers: Answers
+    people: People
     reports: Reports
     log: EventLog
 
     def routes(self) -> APIGatewayHttpResolver:
         """A resolver that knows every route."""
         app = APIGatewayHttpResolver()
-        answers, reports = self.answers, self.reports
-
-        @app.post("/voice/incoming")
-        def incoming() -> Response[str]:
-            return self._question(app, answers.incoming, "To")
-
-        @app.post("/voice/stream-ended")
-        def stream_ended() -> Response[str]:
-            return self._question(app, answers.stream_ended)
-
-        @app.post("/voice/dial-ended")
-        def dial_ended() -> Response[str]:
-            return self._question(app, answers.dial_ended, "DialCallStatus")
-
-        @app.post("/voice/stream-status")
-        def stream_status() -> Response[str]:
-            return self._report(app, reports.stream_status, "StreamEvent", "StreamSid")
-
-        @app.post("/voice/call-status")
-        def call_status() -> Response[str]:
-            return self._report(app, reports.call_status, "CallStatus")
-
-        @app.post("/voice/leg-status")
-        def leg_status() -> Response[str]:
-            return self._report(app, reports.leg_status, "ParentCallSid", "CallStatus")
-
+        answers, people, reports = self.answers, self.people, self.reports
+        of_caller: dict[str, tuple[Answer, tuple[str, ...]]] = {
+            "incoming": (answers.incoming, ("To",)),
+            "stream-ended": (answers.stream_ended, ()),
+            "dial-ended": (answers.dial_ended, ("DialCallStatus",)),
+            "queue-ended": (answers.queue_ended, ("QueueResult",)),
+            "queue-wait": (answers.queue_wait, ()),
+            "meeting-empty": (answers.meeting_empty, ()),
+            "message": (self._thank, ("RecordingSid", "RecordingUrl")),
+        }
+        of_person = {
+            "whisper": people.whisper,
+            "whisper-key": people.whisper_key,
+            "attend": people.attend,
+            "attend-key": people.attend_key,
+        }
+        told = {
+            "stream-status": (reports.stream_status, ("StreamEvent", "StreamSid")),
+            "call-status": (reports.call_status, ("CallStatus",)),
+            "leg-status": (reports.leg_status, ("ParentCallSid", "CallStatus")),
+            "attend-ended": (reports.attend_ended, ("CallStatus",)),
+            "recording": (reports.recording, ("RecordingSid", "RecordingUrl")),
+        }
+        for name, (answer, needed) in of_caller.items():
+            _route(app, name, partial(self._question, app, answer, *needed))
+        for name, answer in of_person.items():
+            _route(app, name, partial(self._question, app, answer, of_person=True))
+        for name, (note, needed) in told.items():
+            _route(app, name, partial(self._report, app, note, *needed))
         app.not_found(self._not_found)
         return app
 
-    def _question(self, app: APIGatewayHttpResolver, answer: Callable[[Request], str], *needed: str) -> Response[str]:
+    def _thank(self, request: Request) -> str:
+        self.reports.message(request)
+        return self.answers.documents.hang_up(THANKS)
+
+    def _question(
+        self, app: APIGatewayHttpResolver, answer: Answer, *needed: str, of_person: bool = False
+    ) -> Response[str]:
         event = app.current_event.raw_event
         request = Request(str(event.get("rawPath")), {"CallSid": ""}, {})
         try:
@@ -88,7 +107,10 @@ class Webhook:
             return self._refuse(event, refused)
         except Exception as error:  # noqa: BLE001 - the edge of the process: the caller hears a person, the log the rest
             self._failed(request, error)
-            twiml = self.answers.default_person(request, why="handler failed")
+            # To dial is forbidden on a dialled leg: https://www.twilio.com/docs/api/errors/13201
+            documents = self.answers.documents
+            why = "handler failed"
+            twiml = documents.hang_up() if of_person else self.answers.default_person(request, why=why)
         return Response(200, "text/xml", twiml)
 
     def _report(self, app: APIGatewayHttpResolver, note: Callable[[Request], None], *needed: str) -> Response[str]:
@@ -113,11 +135,49 @@ class Webhook:
         self.log.count(Metric.HANDLER_FAILURES)
 
 
+def _route(app: APIGatewayHttpResolver, name: str, answer: Callable[[], Response[str]]) -> None:
+    @app.post(f"/voice/{name}")
+    def route() -> Response[str]:  # a resolver wants a function, with a name
+        return answer()
+
+
+def wire(  # noqa: PLR0913 - every neighbour of the function, by name
+    *,
+    gate: Gate,
+    ledger: Ledger,
+    quota: Quota,
+    people: Callable[[Row | None], Directory],
+    documents: Documents,
+    tokens: Callable[[], Iterable[str]],
+    transfers: Outbox,
+    messages: Outbox,
+    log: EventLog,
+    now: Callable[[], float],
+) -> Webhook:
+    """The function from its neighbours."""
+    hunting = Hunting(ledger=ledger, people=people, quota=quota, log=log, now=now)
+    ends = Ends(ledger=ledger, transfers=transfers, log=log)
+    visits = Visits(ledger=ledger, documents=documents, tokens=tokens, log=log, now=now)
+    transferring = Transfers(
+        ledger=ledger, hunting=hunting, visits=visits, documents=documents, ends=ends, log=log, now=now
+    )
+    return Webhook(
+        gate=gate,
+        answers=Answers(transfers=transferring, visits=visits, ends=ends),
+        people=People(ledger=ledger, hunting=hunting, documents=documents, ends=ends, transfers=transfers, log=log),
+        reports=Reports(
+            ledger=ledger, hunting=hunting, ends=ends, transfers=transfers, messages=messages, log=log, now=now
+        ),
+        log=log,
+    )
+
+
 def build(
     environ: Mapping[str, str],
     *,
     dynamodb: Any = None,
     secrets: Any = None,
+    sqs: Any = None,
     clock: Callable[[], float] = time.time,
     stream: TextIO = sys.stdout,
 ) -> Started:
@@ -131,25 +191,22 @@ def build(
     webhook_origin, media_origin, account_sid, token_secret, table = required(environ, *names, "LEDGER_TABLE")
     webhook_origin = origin("PUBLIC_WEBHOOK_ORIGIN", webhook_origin, "https", "http")
     media_origin = origin("PUBLIC_MEDIA_ORIGIN", media_origin, "wss", "ws")
-    people = directory.load(Path(environ.get("AGENT_FILE") or "agent.yaml"))
+    directory = load(Path(environ.get("AGENT_FILE") or "agent.yaml"))
     log = EventLog(events.Part.WEBHOOK, clock=clock, stream=stream)
-    secrets, dynamodb = secrets or aws("secretsmanager"), dynamodb or aws("dynamodb")
+    secrets, dynamodb, sqs = secrets or aws("secretsmanager"), dynamodb or aws("dynamodb"), sqs or aws("sqs")
     secret = Secret(token_secret, secrets)
     tokens = partial(auth_tokens, secret)
-    ledger = Ledger(dynamodb, table, clock)
-    answers = Answers(
-        ledger=ledger,
-        directory=people,
-        documents=Documents(webhook_origin, media_origin, people.dial_seconds),
+    webhook = wire(
+        gate=Gate(webhook_origin, account_sid, tokens),
+        ledger=Ledger(dynamodb, table, clock),
+        quota=Quota(dynamodb, table, clock),
+        people=lambda _row: directory,
+        documents=Documents(webhook_origin, media_origin),
         tokens=tokens,
+        transfers=Outbox(sqs, environ.get("TRANSFER_QUEUE_URL", ""), log),
+        messages=Outbox(sqs, environ.get("MESSAGE_QUEUE_URL", ""), log),
         log=log,
         now=clock,
-    )
-    webhook = Webhook(
-        gate=Gate(webhook_origin, account_sid, tokens),
-        answers=answers,
-        reports=Reports(ledger=ledger, log=log),
-        log=log,
     )
     app = webhook.routes()
 
@@ -157,7 +214,7 @@ def build(
         with _ONE_AT_A_TIME:
             return app.resolve(event, context)
 
-    return Started(handle, secrets=[secret], clients=[secrets, dynamodb])
+    return Started(handle, secrets=[secret], clients=[secrets, dynamodb, sqs])
 
 
 @cache

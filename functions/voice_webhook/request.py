@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
+from contracts.directory import E164
 from contracts.ledger import TERMINAL_STATUS
-from functions.transfer.directory import E164
+from contracts.transfer import DESTINATION
 from functions.voice_webhook.signature import SIGNATURE_HEADER, is_twilios
 
 MAX_BODY_BYTES = 64 * 1024
@@ -43,9 +44,28 @@ _FORMS = {
     "SequenceNumber": r"[0-9]{1,6}",
     "CallDuration": r"[0-9]{1,7}",
     "DialCallDuration": r"[0-9]{1,7}",
+    "DialBridged": r"true|false",
+    "Digits": r"[0-9*#]{1,20}|hangup",
+    "QueueResult": r"[a-z-]{1,40}",
+    "QueueTime": r"[0-9]{1,7}",
+    "RecordingSid": r"RE[0-9a-f]{32}",
+    "RecordingUrl": r"https://api(?:\.[a-z0-9-]+){0,2}\.twilio\.com/2010-04-01/Accounts/AC[0-9a-f]{32}/Recordings/RE[0-9a-f]{32}",
+    "RecordingStatus": r"in-progress|completed|absent|failed",
+    "RecordingDuration": r"-1|[0-9]{1,6}",
 }
 _FIELD = {name: re.compile(form) for name, form in _FORMS.items()}
-_QUERY = {"visit": re.compile(r"[0-9]{1,6}"), "request": re.compile(r"[0-9a-f]{32}")}
+_ASKED = {
+    "visit": r"[0-9]{1,6}",
+    "request": r"[0-9a-f]{32}",
+    "hop": r"[0-9]{1,3}",
+    "screened": r"1",
+    "call": r"CA[0-9a-f]{32}",
+    "to": DESTINATION.pattern,
+    "of": r"[0-9]{1,2}",
+    "seconds": r"[0-9]{1,4}",
+    "again": r"1",
+}
+_QUERY = {name: re.compile(form) for name, form in _ASKED.items()}
 
 
 class RequestRefused(Exception):  # noqa: N818 - it names what happened to the request
@@ -87,6 +107,16 @@ class Request:
     def request_id(self) -> str:
         """The transfer request this question is about, or ""."""
         return self.query.get("request", "")
+
+    @property
+    def hop(self) -> int:
+        """The ring of that transfer this question is about."""
+        return int(self.query.get("hop", 0))
+
+    @property
+    def caller_sid(self) -> str:
+        """The caller's call, when Twilio asks about a person's; "" if it does not say."""
+        return self.query.get("call") or self.field("ParentCallSid")
 
     @property
     def call_is_over(self) -> bool:

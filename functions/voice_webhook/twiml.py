@@ -2,29 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import urlencode
 
-from twilio.twiml.voice_response import (
-    Connect,
-    Stream,
-    VoiceResponse,
-)
+from twilio.twiml.voice_response import Connect, Gather, Stream, VoiceResponse
 
-from functions.transfer.dial_twiml import dial
-from functions.transfer.directory import Destination
+from contracts.destination import Destination, Directory, Voicemail
+from contracts.hunt import Ring
+from contracts.row import Row, Transfer
+from functions.transfer.dial_twiml import Hop, dial, dial_unclaimed, enqueue, meeting, meeting_of_person
+from functions.transfer.wording import opening
 
 RECONNECTING = "One moment please, I am reconnecting you."
 WAITING = "One moment please."
 NOBODY = "I am sorry, nobody can take your call right now. Please call again a little later. Goodbye."
+BUSY_LINE = "All of our people are busy. Please hold the line."
+KEYS = "Press 1 to accept, 2 to decline, 3 if you are in a meeting."
+NOTHING_RECORDED = "I did not hear a message. Please call again. Goodbye."
+THANKS = "Thank you. Your message has been taken. Goodbye."
+KEY_SECONDS = 6  # of thinking, after a whisper of five
+HOLD_SECONDS = 8
+
+
+def closed(destination: Destination) -> str:
+    """Told to a caller for whom nobody is there at this hour."""
+    return f"I am sorry, {destination.name} is closed right now. Please call again when we are open. Goodbye."
 
 
 @dataclass(frozen=True, slots=True)
 class Documents:
-    """Writes TwiML with absolute URLs on the two public origins. `dial_seconds`: the longest talk with a person."""
+    """Writes TwiML with absolute URLs on the two public origins."""
 
     webhook_origin: str
     media_origin: str
-    dial_seconds: int
 
     def stream(self, call_sid: str, visit: int, token: str, *, sentence: str = "") -> str:
         """Connect the agent, and ask `/voice/stream-ended` afterwards, by whichever of the two ways Twilio honours."""
@@ -43,27 +54,93 @@ class Documents:
         response.redirect(ended)
         return str(response)
 
-    def dial(
-        self,
-        destination: Destination,
-        *,
-        request_id: str = "",
-        visit: int = 0,
-        caller_id: str = "",
-        announce: bool = False,
-    ) -> str:
-        """Ring a person; `request_id` is empty when no claim could be made."""
+    def ring(self, row: Row, transfer: Transfer, ring: Ring, directory: Directory) -> str:
+        """Ring people, or let the caller wait in a queue."""
+        hop = self.hop(row, transfer, ring.destination.key, directory)
+        sentence = opening(transfer, ring.destination)
+        queues = ring.targets[0].kind.queues
+        return str(enqueue(hop, ring, sentence=sentence) if queues else dial(hop, ring, sentence=sentence))
+
+    def meeting(self, row: Row, transfer: Transfer, directory: Directory) -> str:
+        """The caller meets the person who has accepted."""
+        return str(meeting(self.hop(row, transfer, transfer.position.destination, directory)))
+
+    def meeting_of_person(self, row: Row, transfer: Transfer, directory: Directory) -> str:
+        """The person who has accepted meets the caller."""
+        return str(meeting_of_person(self.hop(row, transfer, transfer.position.destination, directory)))
+
+    def default_person(self, directory: Directory, caller_id: str) -> str:
+        """Ring the default person without a claim."""
         return str(
-            dial(
-                destination,
+            dial_unclaimed(
+                directory.default,
                 origin=self.webhook_origin,
-                dial_seconds=self.dial_seconds,
-                request_id=request_id,
-                visit=visit,
+                dial_seconds=directory.dial_seconds,
                 caller_id=caller_id,
-                announce=announce,
             )
         )
+
+    def whisper(self, text: str, key_url: str) -> str:
+        """Say who is calling and ask for a key.
+
+        Whoever reaches the end of this document is connected (https://www.twilio.com/docs/voice/twiml/number), so it
+        ends with hanging up.
+        """
+        gather = Gather(
+            input="dtmf",
+            num_digits=1,
+            timeout=KEY_SECONDS,
+            finish_on_key="",
+            action_on_empty_result=True,
+            action=key_url,
+        )
+        gather.say(f"{text} {KEYS}".strip())
+        response = VoiceResponse()
+        response.append(gather)
+        response.hangup()
+        return str(response)
+
+    def of_person(self, question: str, query: Mapping[str, str], *, again: bool) -> str:
+        """The URL of the next question to a person, about the same ring."""
+        asked = {name: query[name] for name in ("call", "request", "hop", "to") if name in query}
+        return f"{self.webhook_origin}/voice/{question}?{urlencode(asked | ({'again': '1'} if again else {}))}"
+
+    def consent(self) -> str:
+        """Nothing more to say to the person: be connected."""
+        return str(VoiceResponse())
+
+    def hold(self, waited: int, seconds: int) -> str:
+        """What a caller in a queue hears, until the time is over.
+
+        https://www.twilio.com/docs/voice/twiml/enqueue#attributes-waiturl
+        """
+        response = VoiceResponse()
+        if waited >= seconds:
+            response.leave()
+        else:
+            response.say(BUSY_LINE)
+            response.pause(length=max(1, min(HOLD_SECONDS, seconds - waited)))
+        return str(response)
+
+    def take_message(self, voicemail: Voicemail, destination: str) -> str:
+        """Record a message. An empty one asks nothing, and what follows is said.
+
+        https://www.twilio.com/docs/voice/twiml/record
+        """
+        response = VoiceResponse()
+        response.say(voicemail.greeting)
+        response.record(
+            action=f"{self.webhook_origin}/voice/message?to={destination}",
+            timeout=5,
+            finish_on_key="#",
+            max_length=voicemail.max_seconds,
+            play_beep=True,
+            recording_status_callback=f"{self.webhook_origin}/voice/recording?to={destination}",
+            recording_status_callback_event="completed",
+        )
+        response.say(NOTHING_RECORDED)
+        response.hangup()
+        return str(response)
 
     def ask_again(self, visit: int, *, wait: bool = False) -> str:
         """Ask `/voice/stream-ended` about this visit, at once or after a sentence and a second."""
@@ -81,3 +158,7 @@ class Documents:
             response.say(sentence)
         response.hangup()
         return str(response)
+
+    def hop(self, row: Row, transfer: Transfer, destination: str, directory: Directory) -> Hop:
+        """The hop at which a transfer stands."""
+        return Hop.of(row, transfer, destination, origin=self.webhook_origin, dial_seconds=directory.dial_seconds)

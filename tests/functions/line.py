@@ -36,6 +36,19 @@ class FakeSecrets:
         return {"SecretString": self.content}
 
 
+class FakeSqs:
+    """SQS with memory: what was sent where, and with which delay."""
+
+    def __init__(self) -> None:
+        self.sent: list[dict[str, Any]] = []
+        self.failure: Exception | None = None
+
+    def send_message(self, **arguments: Any) -> None:
+        if self.failure is not None:
+            raise self.failure
+        self.sent.append(arguments)
+
+
 class Clock:
     def __init__(self) -> None:
         self.now = 1_795_000_000.0
@@ -69,11 +82,13 @@ class Line:
 
     def __init__(self, **environment: str) -> None:
         self.table, self.clock, self.secrets, self.output = FakeTable(), Clock(), FakeSecrets(), io.StringIO()
+        self.sqs = FakeSqs()
         self.ledger = Ledger(self.table, "ledger", self.clock)
         self.handle = handler.build(
             {**ENVIRONMENT, **environment},
             dynamodb=self.table,
             secrets=self.secrets,
+            sqs=self.sqs,
             clock=self.clock,
             stream=self.output,
         )

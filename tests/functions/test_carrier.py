@@ -6,6 +6,7 @@ import base64
 import json
 import threading
 from collections.abc import Iterator
+from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import ClassVar
 from urllib.parse import parse_qs, urlsplit
@@ -14,7 +15,7 @@ import pytest
 from twilio.base.exceptions import TwilioException, TwilioRestException
 
 from contracts.transfer import Outcome
-from functions.transfer.carrier import Ambiguous, CallerGone, CarrierFailure, Refused, Throttled, TwilioCarrier, meaning
+from functions.transfer.carrier import Ambiguous, CallGone, CarrierFailure, Refused, Throttled, TwilioCarrier, meaning
 from tests.functions.world import ACCOUNT_SID, CALL_SID
 
 
@@ -26,6 +27,7 @@ class Api(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Exchange)
         self.status, self.body, self.silent = 200, "{}", threading.Event()
+        self.bodies: dict[str, str] = {}
         self.requests: list[tuple[str, str, dict[str, list[str]], str]] = []
 
     @property
@@ -44,7 +46,8 @@ class Exchange(BaseHTTPRequestHandler):
         if self.server.silent.is_set():
             self.close_connection = True
             return
-        body = self.server.body.encode()
+        known = (body for part, body in self.server.bodies.items() if part in self.path)
+        body = next(known, self.server.body).encode()
         self.send_response(self.server.status)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -89,11 +92,68 @@ def test_the_legs_of_a_call_are_listed_by_its_sid(api: Api, carrier: TwilioCarri
     assert query["ParentCallSid"] == [CALL_SID]
 
 
+def test_a_call_apart_is_made_from_the_number_that_was_called(api: Api, carrier: TwilioCarrier) -> None:
+    api.body = json.dumps({"sid": CALL_SID})
+    made = carrier.call(
+        to="+15550100001", from_="+15550100000", url="https://x/a?b=1&c=2", status_url="https://x/s", seconds=20
+    )
+    assert made == CALL_SID
+    ((method, path, form, _),) = api.requests
+    assert (method, path) == ("POST", f"/2010-04-01/Accounts/{ACCOUNT_SID}/Calls.json")
+    assert form == {
+        "To": ["+15550100001"],
+        "From": ["+15550100000"],
+        "Url": ["https://x/a?b=1&c=2"],
+        "Timeout": ["20"],
+        "StatusCallback": ["https://x/s"],
+        "StatusCallbackEvent": ["initiated", "ringing", "answered", "completed"],
+    }
+
+
+def test_the_calls_made_since_then_are_found_by_both_their_ends(api: Api, carrier: TwilioCarrier) -> None:
+    since = 1_795_000_000.0
+
+    def listed(sid: str, seconds: float, direction: str = "outbound-api") -> dict[str, object]:
+        return {"sid": sid, "date_created": formatdate(since + seconds), "direction": direction}
+
+    calls = [
+        listed("CA1", 5),
+        listed("CA2", -5),
+        listed("CA3", 5, "outbound-dial"),
+        {**listed("CA4", 0), "date_created": None},
+    ]
+    api.body = json.dumps({"calls": calls, "next_page_uri": None, "page": 0})
+    assert carrier.calls(to="+15550100001", from_="+15550100000", since=since) == ["CA1", "CA4"]
+    query = parse_qs(urlsplit(api.requests[0][1]).query)
+    assert (query["To"], query["From"]) == (["+15550100001"], ["+15550100000"])
+
+
+def test_a_call_is_fetched_and_ended(api: Api, carrier: TwilioCarrier) -> None:
+    api.body = json.dumps({"sid": CALL_SID, "status": "in-progress"})
+    assert carrier.status(CALL_SID) == "in-progress"
+    carrier.hang_up(CALL_SID)
+    assert [(one[0], one[2]) for one in api.requests] == [("GET", {}), ("POST", {"Status": ["completed"]})]
+
+
+def test_who_is_in_a_room_is_asked_for_by_its_name(api: Api, carrier: TwilioCarrier) -> None:
+    nothing_more = {"next_page_uri": None, "page": 0}
+    api.body = json.dumps({"conferences": [{"sid": "CF1"}], **nothing_more})
+    api.bodies["Participants"] = json.dumps(
+        {"participants": [{"call_sid": "CA1"}, {"call_sid": "CA2"}], **nothing_more}
+    )
+    assert carrier.participants("room-0") == ["CA1", "CA2"]
+    rooms, participants = (urlsplit(one[1]) for one in api.requests)
+    assert parse_qs(rooms.query)["FriendlyName"] == ["room-0"]
+    assert participants.path.endswith("/Conferences/CF1/Participants.json")
+    api.body = json.dumps({"conferences": [], **nothing_more})
+    assert carrier.participants("room-1") == []
+
+
 @pytest.mark.parametrize(
     ("status", "code", "kind"),
     [
-        (400, 21220, CallerGone),
-        (404, 20404, CallerGone),
+        (400, 21220, CallGone),
+        (404, 20404, CallGone),
         (429, 20429, Throttled),
         (500, 20500, Ambiguous),
         (503, 20503, Ambiguous),

@@ -7,6 +7,7 @@ import contextlib
 import random
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -220,13 +221,15 @@ class Deaf(FakeCarrier):
 
 
 def _without_claims(dialer: Dialer, world: World) -> Dialer:
-    return replace(dialer, ledger=ClaimsForEverybody(world.table, "ledger", world.timeline.clock))
+    ledger = ClaimsForEverybody(world.table, "ledger", world.timeline.clock)
+    hunting = replace(dialer.hunting, ledger=ledger)
+    return replace(dialer, watching=replace(dialer.watching, ledger=ledger, hunting=hunting))
 
 
 def _without_looking(dialer: Dialer, world: World) -> Dialer:
-    blind = Blind(world)
+    blind: Any = Blind(world)
     blind.__dict__ = world.carrier.__dict__
-    return replace(dialer, carrier=blind)
+    return replace(dialer, watching=replace(dialer.watching, carrier=blind))
 
 
 def _with_too_short_a_lag(dialer: Dialer, _: World) -> Dialer:
@@ -234,9 +237,9 @@ def _with_too_short_a_lag(dialer: Dialer, _: World) -> Dialer:
 
 
 def _without_doubt(dialer: Dialer, world: World) -> Dialer:
-    deaf = Deaf(world)
+    deaf: Any = Deaf(world)
     deaf.__dict__ = world.carrier.__dict__
-    return replace(dialer, carrier=deaf)
+    return replace(dialer, watching=replace(dialer.watching, carrier=deaf))
 
 
 @pytest.mark.parametrize(

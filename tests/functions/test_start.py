@@ -59,7 +59,7 @@ def refusal(build: object, environ: Mapping[str, str]) -> str:
 
 def start(build: object, environ: Mapping[str, str]) -> None:
     if build is voice_webhook.build:
-        voice_webhook.build(environ, dynamodb=FakeTable(), secrets=object())
+        voice_webhook.build(environ, dynamodb=FakeTable(), secrets=object(), sqs=object())
     else:
         transfer.build(environ, dynamodb=FakeTable(), secrets=object(), sqs=object())
 

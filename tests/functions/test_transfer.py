@@ -131,6 +131,7 @@ def test_S8_of_10000_hostile_destinations_none_is_dialled_outside_the_directory(
 @given(summary=st.text(alphabet=st.characters(), max_size=700))
 def test_S9_whatever_the_summary_says_the_document_is_the_same(world: World, summary: str) -> None:
     world.table.items.clear()  # one world for every summary, and off its timeline, since nothing here waits
+    world.table.quotas.clear()
     world.carrier.updates.clear()
     world.open_call()
     request = TransferRequest.create(
@@ -227,9 +228,10 @@ class TestComingBack:
 
         def slow(call_sid: str) -> list[str]:
             world.timeline.sleep(lease_seconds() + 1)
-            return listing(call_sid)
+            legs: list[str] = listing(call_sid)
+            return legs
 
-        world.carrier.legs = slow  # type: ignore[method-assign] # one slow carrier
+        world.carrier.legs = slow
         assert invoke(world, request.to_json(), receives=2) == ["receipt"]
         assert world.carrier.updates == []
 

@@ -14,7 +14,7 @@ from botocore.exceptions import EndpointConnectionError
 from contracts import stream
 from contracts.row import TransferState
 from contracts.transfer import Outcome, Reason, TransferRequest
-from functions.voice_webhook import answers
+from functions.voice_webhook import transfers
 from functions.voice_webhook.twiml import NOBODY, RECONNECTING
 from tests.functions.line import CALLED, CALLER, Line, asked_next, token_of, verbs
 from tests.functions.world import ACCOUNT_SID, AUTH_TOKEN, CALL_SID, ORIGIN
@@ -210,7 +210,7 @@ class TestStreamEnded:
         request = ask_transfer(line)
         dial = dial_of(line.ask(asked_next(document)))
         assert dial.attrib == {
-            "action": f"{ORIGIN}/voice/dial-ended?request={request.request_id}&visit=1",
+            "action": f"{ORIGIN}/voice/dial-ended?request={request.request_id}&visit=1&hop=0",
             "answerOnBridge": "true",
             "timeout": "20",
             "timeLimit": "2700",
@@ -219,12 +219,12 @@ class TestStreamEnded:
         assert number is not None
         assert number.text == "+15550100001"
         assert number.attrib == {
-            "statusCallback": f"{ORIGIN}/voice/leg-status?request={request.request_id}&visit=1",
+            "statusCallback": f"{ORIGIN}/voice/leg-status?request={request.request_id}&visit=1&hop=0",
             "statusCallbackEvent": "initiated ringing answered completed",
         }
         again = line.ask(asked_next(document))
         assert verbs(again) == ["Say", "Pause", "Redirect"]
-        line.clock.now += answers.REDIAL_SECONDS
+        line.clock.now += transfers.REDIAL_SECONDS
         assert verbs(line.ask(asked_next(again))) == ["Dial"]
 
     def test_a_claim_that_somebody_holds_is_waited_for_and_taken_when_its_lease_ends(self, line: Line) -> None:
@@ -248,9 +248,9 @@ class TestStreamEnded:
     def test_when_every_dial_is_lost_the_caller_hears_a_sentence(self, line: Line) -> None:
         document = line.incoming()
         ask_transfer(line)
-        for _ in range(answers.ATTEMPTS):
+        for _ in range(transfers.ATTEMPTS):
             assert verbs(line.ask(asked_next(document))) == ["Dial"]
-            line.clock.now += answers.REDIAL_SECONDS
+            line.clock.now += transfers.REDIAL_SECONDS
         assert verbs(line.ask(asked_next(document))) == ["Say", "Hangup"]
         assert line.row.over
 

@@ -10,21 +10,24 @@ import io
 import random
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeVar
+
+from botocore.exceptions import EndpointConnectionError
 
 from contracts import stream
 from contracts.events import Part
 from contracts.ledger import Ledger
 from contracts.transfer import Reason, TransferRequest
 from functions.eventlog import EventLog
+from functions.outbox import Outbox
 from functions.transfer import directory, handler
-from functions.transfer.carrier import Ambiguous, CallerGone, Refused, Throttled
-from functions.voice_webhook.answers import Answers
-from functions.voice_webhook.reports import Reports
-from functions.voice_webhook.request import Request
+from functions.transfer.carrier import Ambiguous, CallGone, Refused, Throttled
+from functions.transfer.quota import Quota
+from functions.voice_webhook.handler import wire
+from functions.voice_webhook.request import Gate, Request
 from functions.voice_webhook.twiml import Documents
 from tests.contracts.table import FakeTable
 from tests.functions.timeline import Killed, Timeline
@@ -44,6 +47,7 @@ ENVIRONMENT = {
     "TWILIO_AUTH_TOKEN_SECRET": "twilio-token",
     "LEDGER_TABLE": "ledger",
     "TRANSFER_QUEUE_URL": "https://sqs.example.com/123456789012/transfers",
+    "MESSAGE_QUEUE_URL": "https://sqs.example.com/123456789012/messages",
     "AGENT_FILE": str(PEOPLE),
 }
 INVOCATION_SECONDS = 60.0
@@ -114,7 +118,7 @@ class FakeCarrier:
         if fault is Fault.REFUSED:
             raise Refused(401, 20003)
         if not self.live:
-            raise CallerGone(400, 21220)
+            raise CallGone(400, 21220)
         if fault in {Fault.NONE, Fault.ACCEPTED_THEN_500, Fault.ACCEPTED_THEN_TIMEOUT}:
             self.execute(twiml)
         if fault is Fault.ACCEPTED_LATE:
@@ -139,6 +143,19 @@ class FakeQueue:
         self._world = world
         self.visibility: dict[str, int] = {}
         self.failure: Exception | None = None
+        self.loses = 0
+        self.sent: list[dict[str, Any]] = []
+
+    def send_message(self, **arguments: Any) -> None:
+        def send() -> None:
+            if self.loses:
+                self.loses -= 1
+                raise EndpointConnectionError(endpoint_url="https://sqs")
+            self.sent.append(arguments)
+            if arguments["QueueUrl"] == ENVIRONMENT["TRANSFER_QUEUE_URL"]:
+                self._world.deliver(arguments["MessageBody"], after=arguments["DelaySeconds"] + 0.05)
+
+        self._world.boundary("sqs.send", send)
 
     def change_message_visibility(self, **arguments: Any) -> None:
         def change() -> None:
@@ -176,7 +193,8 @@ class World:
         self.stream_asked = False
         self.ended_by_answer: str | None = None
         self.table = FakeTable(self.boundary)
-        self.carrier = FakeCarrier(self)
+        self.directory = directory.load(PEOPLE)
+        self.carrier: Any = self.make_carrier()
         self.queue = FakeQueue(self)
         self.output = io.StringIO()
         self.ledger = Ledger(self.table, "ledger", self.timeline.clock)
@@ -190,17 +208,35 @@ class World:
             jitter=lambda: self.rng.uniform(0.2, 1.0),
             stream=self.output,
         )
+        self.use(self.directory)
         log = EventLog(Part.WEBHOOK, clock=self.timeline.clock, stream=self.output)
-        people = directory.load(PEOPLE)
-        self.answers = Answers(
+        self.webhook = webhook = wire(
+            gate=Gate(ORIGIN, ACCOUNT_SID, lambda: [AUTH_TOKEN]),
             ledger=self.ledger,
-            directory=people,
-            documents=Documents(ORIGIN, "wss://media.example.com", people.dial_seconds),
+            quota=Quota(self.table, "ledger", self.timeline.clock),
+            people=lambda _row: self.directory,
+            documents=Documents(ORIGIN, "wss://media.example.com"),
             tokens=lambda: [AUTH_TOKEN],
+            transfers=Outbox(self.queue, ENVIRONMENT["TRANSFER_QUEUE_URL"], log),
+            messages=Outbox(self.queue, ENVIRONMENT["MESSAGE_QUEUE_URL"], log),
             log=log,
             now=self.timeline.clock,
         )
-        self.reports = Reports(ledger=self.ledger, log=log)
+        self.answers, self.reports, self.people = webhook.answers, webhook.reports, webhook.people
+
+    def make_carrier(self) -> Any:
+        return FakeCarrier(self)
+
+    def use(self, people: directory.Directory) -> None:
+        """Let every part find these people."""
+        self.directory = people
+        handlers = [self.handlers.handler, self.handlers.last_resort]
+        for n, one in enumerate(handlers):
+            assert isinstance(one, handler.Consumer)
+            watching = one.dialer.watching
+            hunting = replace(watching.hunting, people=lambda _row: self.directory)
+            handlers[n] = replace(one, dialer=replace(one.dialer, watching=replace(watching, hunting=hunting)))
+        self.handlers = handler.Handlers(*handlers)
 
     def boundary(self, name: str, act: Callable[[], Result]) -> Result:
         """Where the code under test meets the outside."""
@@ -229,6 +265,7 @@ class World:
             caller_masked="***99",
             called="+15550100000",
             caller_id="",
+            caller_key="a caller",
             nonce="n",
             digest="d",
         )
