@@ -7,6 +7,7 @@ from typing import Any
 
 from containers.media_relay import media_streams, realtime
 from contracts.events import Event
+from contracts.handoff import Then, Transfer
 from contracts.transfer import Reason
 
 # ---- events: what has happened -----------------------------------------------------------------------------------
@@ -59,6 +60,17 @@ class EndRecorded:
 
 
 @dataclass(frozen=True, slots=True)
+class TransferNews:
+    """What the ledger says of our request; None if it could not be read, or has none of ours.
+
+    `then` is what a transfer that is over leaves to be done for the caller.
+    """
+
+    transfer: Transfer | None
+    then: Then | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Drain:
     """This relay must go: the call re-enters elsewhere."""
 
@@ -78,6 +90,7 @@ SessionEvent = (
     | TransferQueued
     | TransferNotQueued
     | EndRecorded
+    | TransferNews
     | Drain
     | Tick
 )
@@ -106,6 +119,11 @@ class QueueTransfer:
     """Put a transfer request on the queue, after noting it in the ledger; answered by TransferQueued or -NotQueued."""
 
     to: ToPerson
+
+
+@dataclass(frozen=True, slots=True)
+class ReadTransfer:
+    """Ask the ledger what has become of the request; answered by TransferNews, always."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +165,7 @@ Action = (
     media_streams.ToTwilio
     | realtime.ClientEvent
     | QueueTransfer
+    | ReadTransfer
     | RecordEnd
     | Remember
     | CloseModel

@@ -6,75 +6,75 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from containers.media_relay.actions import ToEnd, ToPerson
+from containers.media_relay import people
 from containers.media_relay.realtime import CreateItem
 from contracts.agent_file import AgentFile, ServerVad
+from contracts.destination import Directory
+from contracts.handoff import Attempt, Transfer
 
 TRANSFER_TOOL = "transfer_to_person"
 END_TOOL = "end_call"
+GOODBYE = "Say goodbye to the caller in one short sentence."
+STILL_THERE = "The caller has said nothing for a while. Ask in one short sentence if they are still there."
+INTERRUPTED = "The line was interrupted for a moment. Apologise in one short sentence and carry on where you were."
 
 _RULES = """
 You are on a telephone call. Use short spoken sentences, no lists and no markup. Speak the caller's language; start in
 the language '{language}'.
 When the caller asks for a person, or when you cannot help, first say in one short sentence that you are connecting them
 and to whom, then call {transfer} with the destination that fits best and a summary of at most two sentences for the
-person who answers. Never say that you are connecting the caller without calling {transfer}. Never mention telephone
-numbers. When the caller says goodbye, say goodbye in one short sentence and call {end}.
+person who answers. Never say that you are connecting the caller without calling {transfer}; its answer may be that the
+caller stays with you, and why: then do as it says. Never mention telephone numbers. When the caller says goodbye, say
+goodbye in one short sentence and call {end}.
 """
-_UNANSWERED = {
-    "busy": "was busy",
-    "no_answer": "did not answer",
-    "declined": "could not take the call",
-    "voicemail": "could not be reached, only an answering machine",
-    "closed": "is closed at the moment",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """A transfer that was tried in this call before. `outcome` as in the ledger."""
-
-    destination: str
-    outcome: str
 
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """What happened before this visit: turns as (role, text), oldest first, and the transfers that were tried."""
+    """What happened before this visit: turns as (role, text), oldest first, and the transfers that were tried.
+
+    `after_loss`: the visit before was lost. `calling`: a person is being called meanwhile, since before that.
+    """
 
     turns: Sequence[tuple[str, str]] = ()
     attempts: Sequence[Attempt] = ()
     visit: int = 1
+    after_loss: bool = False
+    calling: Transfer | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Brief:
-    """Everything one visit needs to know about the agent. `destinations`: key to the name that is spoken."""
+    """Everything one visit needs to know about the agent, and whom it can reach."""
 
+    agent: AgentFile
+    directory: Directory
     session: dict[str, Any]
     replay: tuple[CreateItem, ...]
     opening: str
-    destinations: Mapping[str, str]
-    default: str
-    still_there: str = "The caller has said nothing for a while. Ask in one short sentence if they are still there."
+    calling: Transfer | None = None
 
-    def farewell(self, to: ToPerson | ToEnd) -> str:
-        """What the agent is asked to say as the caller leaves it."""
-        if isinstance(to, ToEnd):
-            return "Say goodbye to the caller in one short sentence."
-        name = self.destinations[to.destination]
-        return f"Say in one short sentence that you are now connecting the caller to {name}. Say nothing else."
+    @property
+    def destinations(self) -> Mapping[str, str]:
+        """Key to the name that is spoken."""
+        return {key: one.name for key, one in self.directory.destinations.items()}
+
+    @property
+    def default(self) -> str:
+        """Where a caller goes who named nobody."""
+        return self.directory.default.key
 
 
-def brief(agent: AgentFile, past: Past) -> Brief:
-    """The brief for one visit of a caller."""
-    names = {key: destination.name for key, destination in agent.destinations.items()}
+def brief(agent: AgentFile, past: Past, now: float) -> Brief:
+    """The brief for one visit of a caller; `now` in seconds since the epoch."""
+    directory = agent.directory
     return Brief(
-        session=_session(agent, _situation(names, past)),
+        agent=agent,
+        directory=directory,
+        session=_session(agent, _situation(directory, past)),
         replay=tuple(CreateItem("user" if role == "caller" else "assistant", text) for role, text in past.turns),
-        opening=_opening(agent, names, past),
-        destinations=names,
-        default=agent.default_destination,
+        opening=_opening(agent, directory, past, now),
+        calling=past.calling,
     )
 
 
@@ -127,24 +127,17 @@ def _tool(name: str, description: str, **properties: dict[str, Any]) -> dict[str
     return {"type": "function", "name": name, "description": description, "parameters": parameters}
 
 
-def _situation(names: Mapping[str, str], past: Past) -> str:
-    tried = " ".join(f"{_tried(names, attempt)}." for attempt in past.attempts)
+def _situation(directory: Directory, past: Past) -> str:
+    tried = " ".join(f"{people.attempt(directory, attempt)}." for attempt in past.attempts)
     return (
         f"\nEarlier in this call a transfer was tried: {tried} Do not promise that the same works now." if tried else ""
     )
 
 
-def _opening(agent: AgentFile, names: Mapping[str, str], past: Past) -> str:
-    if past.attempts:
-        tried = _tried(names, past.attempts[-1])
-        return (
-            f"The caller is back with you because {tried}. Tell the caller in one sentence that {tried}, "
-            "and ask whether to try someone else or whether you can help."
-        )
+def _opening(agent: AgentFile, directory: Directory, past: Past, now: float) -> str:
+    if past.attempts and not past.after_loss:
+        return people.back(directory, past.attempts[-1], now)
     if past.visit > 1:
-        return "The line was interrupted for a moment. Apologise in one short sentence and carry on where you were."
+        calling = people.company(people.name(directory, past.calling.position.destination)) if past.calling else ""
+        return f"{INTERRUPTED} {calling}".strip()
     return f"Greet the caller now. Say exactly this and nothing else: {agent.greeting}"
-
-
-def _tried(names: Mapping[str, str], attempt: Attempt) -> str:
-    return f"{names.get(attempt.destination, 'nobody')} {_UNANSWERED.get(attempt.outcome, 'could not be reached')}"

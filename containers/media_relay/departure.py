@@ -63,6 +63,12 @@ class Departure:
         announced = Log(events.HANDOFF_ANNOUNCED, {"how": how, "ms": round((now - self._asked_at) * 1000)})
         return [announced, *remembered, QueueTransfer(self.to), CloseModel()]
 
+    def join(self, now: float) -> list[Action]:
+        """A person who was called meanwhile has accepted: the agent is mute, and the caller is taken to them."""
+        self.left, self.deadline = True, now + TAKE_AWAY_SECONDS
+        self._speech.ring_at = now + RING_AFTER
+        return [*self._speech.memory.flush(), CloseModel()]
+
     def due(self, now: float) -> bool:
         """Whether the deadline has come; a goodbye that still plays moves it, within `GOODBYE_SECONDS`."""
         if now < self.deadline:

@@ -14,7 +14,14 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
 
-from containers.media_relay.actions import EndRecorded, SessionEvent, ToPerson, TransferNotQueued, TransferQueued
+from containers.media_relay.actions import (
+    EndRecorded,
+    SessionEvent,
+    ToPerson,
+    TransferNews,
+    TransferNotQueued,
+    TransferQueued,
+)
 from containers.media_relay.transfers import TransferQueue
 from contracts import events
 from contracts.events import Event
@@ -45,8 +52,9 @@ class Effects:
         visit: int,
         turns: Iterable[Turn],
         log: Callable[[Event, dict[str, Any]], None],
+        request_id: str = "",
     ) -> None:
-        self.request_id = uuid.uuid4().hex  # a visit asks for a person once
+        self.request_id = request_id  # of the last request, which a visit before this may have made
         self._stores = stores
         self._call_sid = call_sid
         self._visit = visit
@@ -84,10 +92,18 @@ class Effects:
         self._save()
         self._follow(record)
 
+    def person_asked(self) -> None:
+        """What is logged and queued from now on belongs to a new request."""
+        self.request_id = uuid.uuid4().hex
+
     def queue_transfer(self, to: ToPerson, tell: Callable[[SessionEvent], None]) -> None:
         """Note the request in the ledger and put it on the queue, side by side: either is enough to reach a person."""
         self._start(self._queue_transfer(to, tell))
         self._save()
+
+    def read_transfer(self, tell: Callable[[SessionEvent], None]) -> None:
+        """Ask the ledger what has become of the last request; whatever happens, the session is told."""
+        self._start(self._read_transfer(tell))
 
     def settled(self, then: Callable[[], None]) -> None:
         """Call `then` when all that was asked for is done, or `SETTLE_SECONDS` from now."""
@@ -122,6 +138,19 @@ class Effects:
             tell(TransferQueued())
         else:
             tell(TransferNotQueued("the queue failed" if noted else "queue and ledger failed"))
+
+    async def _read_transfer(self, tell: Callable[[SessionEvent], None]) -> None:
+        news = TransferNews(None)
+
+        def read() -> None:
+            nonlocal news
+            row = self._stores.ledger.read(self._call_sid)
+            if row and row.transfer and row.transfer.request.request_id == self.request_id:
+                then = {one.request_id: one.then for one in row.attempts}.get(self.request_id)
+                news = TransferNews(row.transfer, then)
+
+        await self._try("read_transfer", read)
+        tell(news)
 
     def _save(self) -> None:
         if self._saving is None:

@@ -21,7 +21,12 @@ class Keypad:
         self.keys = (self.keys + key)[:MOST_KEYS]
         self.due_at = now + PAUSE
 
-    def item(self) -> CreateItem:
-        """What was pressed, as an item of the conversation."""
+    def take(self) -> str:
+        """What was pressed; from now on it starts anew."""
         keys, self.keys, self.due_at = self.keys, "", NEVER
-        return CreateItem("user", f"(The caller pressed {keys} on the keypad.)")
+        return keys
+
+
+def item(keys: str) -> CreateItem:
+    """Keys as an item of the conversation."""
+    return CreateItem("user", f"(The caller pressed {keys} on the keypad.)")

@@ -179,6 +179,8 @@ class Relay:
                 self._note(event, fields)
             case actions.QueueTransfer(to):
                 self._effects.queue_transfer(to, self._tell)
+            case actions.ReadTransfer():
+                self._effects.read_transfer(self._tell)
             case actions.RecordEnd(reason):
                 self._effects.record_end(reason, self._tell)
             case actions.Remember(role, text):
@@ -210,6 +212,8 @@ class Relay:
         elif event is events.STREAM_ENDED:
             self._ended = True
             self._effects.stream_ended(str(fields["why"]))
+        elif event is events.HANDOFF_ASKED:
+            self._effects.person_asked()
         if "request_id" in event.fields:
             fields = {"request_id": self._effects.request_id, **fields}
         self._log(event, fields)

@@ -10,6 +10,7 @@ would kill live calls. `/readyz` says whether a new call would be taken.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -18,11 +19,12 @@ from typing import Any
 from containers.media_relay import agent
 from containers.media_relay.effects import Effects, Stores
 from containers.media_relay.gauge import Measures, Waits
+from containers.media_relay.handoffs import Call
 from containers.media_relay.handshake import SIGNATURE_HEADER, signed_by_twilio
 from containers.media_relay.keys import Keys
 from containers.media_relay.protection import Protection
 from containers.media_relay.relay import ModelAddress, Relay
-from containers.media_relay.session import Call, Session
+from containers.media_relay.session import Session
 from containers.media_relay.websocket import Limits
 from containers.media_relay.websocket_server import Request, ServerWebSocket
 from contracts import events
@@ -49,6 +51,7 @@ class Settings:
     max_calls: int
     model_address: Callable[[Keys], ModelAddress]
     keys: Callable[[], Keys]
+    wall: Callable[[], float] = time.time  # seconds since the epoch
     measures: Measures = field(default_factory=Measures)
 
 
@@ -175,10 +178,13 @@ class Server:
             waits.note(event, self._loop.time())
             self._log(row.call_sid, event, fields)
 
-        now, agent_file = self._loop.time(), self._settings.agent_file
-        call = Call(row.call_sid, self._settings.account_sid, now + agent_file.limits.max_call_minutes * 60)
-        session = Session(call, agent.brief(agent_file, _past(row)), now)
-        effects = Effects(self._stores, row.call_sid, row.stream.visit, row.conversation, log)
+        now, wall, agent_file = self._loop.time(), self._settings.wall(), self._settings.agent_file
+        ends_at = now + agent_file.limits.max_call_minutes * 60
+        call = Call(row.call_sid, self._settings.account_sid, ends_at, epoch=wall - now)
+        past = _past(row)
+        session = Session(call, agent.brief(agent_file, past, wall), now)
+        calling = past.calling.request.request_id if past.calling else ""
+        effects = Effects(self._stores, row.call_sid, row.stream.visit, row.conversation, log, calling)
         return Relay(session, effects, log, self._ended)
 
     def _ended(self, relay: Relay) -> None:
@@ -189,8 +195,11 @@ class Server:
 
 
 def _past(row: Row) -> agent.Past:
+    calling = row.open_transfer
     return agent.Past(
         turns=[(turn.role, turn.text) for turn in row.conversation],
-        attempts=[agent.Attempt(attempt.destination, attempt.outcome.value) for attempt in row.attempts],
+        attempts=row.attempts,
         visit=row.stream.visit,
+        after_loss=row.stream.after_loss,
+        calling=calling if calling and calling.hunt.attended and not calling.joining else None,
     )

@@ -1,32 +1,31 @@
 """Every decision about a call is made here; nothing here waits, reads a clock, logs or touches a socket.
 
     waiting ──► talking ──► announcing ──► left ──► over
+       │           ├──► attended ────────────┤       │
        └───────────┴──────────────┴──────────┴───────┘
 
 waiting     for Twilio's `start` and for the model's session with mu-law both ways, whichever comes last
 talking     audio passes both ways; a caller who speaks while the agent does is heard at once (barge-in)
 announcing  the agent says that it connects the caller, or goodbye (`departure.py`)
+attended    a person is called while the agent goes on talking with the caller (`attended.py`)
 left        the request is on its way; the agent is mute, the caller hears ringing
 over        a socket is gone, or we end the stream: Twilio asks the webhook what next
 
-`handle(event, now)` returns what to do, in order; `deadline` says when to call it with a `Tick`. Small machines do the
-counting: what was heard (`speech.py`), the response in progress (`responses.py`), whose turn it is (`silence.py`).
+`handle(event, now)` returns what to do, in order; `deadline` says when to call it with a `Tick`. Here is the
+conversation; who goes to a person, and how, is in `handoffs.py`. Small machines do the counting: what was heard
+(`speech.py`), the response in progress (`responses.py`), whose turn it is (`silence.py`), what asks for a person
+(`escalation.py`).
 """
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
-from enum import Enum, auto
 from typing import assert_never
 
-from containers.media_relay import actions, media_streams, realtime, tools
-from containers.media_relay.actions import Action, CloseModel, CloseStream, Log, SessionEvent, ToEnd, ToPerson
-from containers.media_relay.agent import Brief
-from containers.media_relay.departure import Departure
-from containers.media_relay.keypad import Keypad
+from containers.media_relay import actions, media_streams, people, realtime
+from containers.media_relay.actions import Action, CloseModel, CloseStream, Log, SessionEvent, ToEnd
+from containers.media_relay.agent import STILL_THERE
+from containers.media_relay.handoffs import Handoffs, Model
 from containers.media_relay.silence import MOST_PROMPTS, NEVER, RING_AFTER, Turn, Watch
-from containers.media_relay.speech import Speech
 from contracts import events
 from contracts.transfer import Reason
 
@@ -39,49 +38,21 @@ _CONVERSATION = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
-    """Which call a session is for. `ends_at`: when its time is up, on the clock of `now`."""
-
-    call_sid: str
-    account_sid: str
-    ends_at: float
-
-
-class Model(Enum):
-    """How far the model's session has come."""
-
-    COMING = auto()
-    READY = auto()  # set up, with mu-law both ways
-    GONE = auto()  # lost, or not wanted any more
-
-
-class Session:
+class Session(Handoffs):
     """One visit of one caller to the agent."""
-
-    def __init__(self, call: Call, brief: Brief, now: float) -> None:
-        self.call = call
-        self.brief = brief
-        self.speech = Speech()
-        self.model = Model.COMING
-        self.departure: Departure | None = None
-        self.watch = Watch.over(Turn.START, now)
-        self.keypad = Keypad()
-        self.prompts = 0  # times in a row that a silent caller was spoken to
-        self.over = False
 
     @property
     def deadline(self) -> float:
         """When `handle` wants a `Tick`, at the latest."""
         if self.over:
             return NEVER
-        departure = self.departure.deadline if self.departure else self.call.ends_at
-        return min(self.watch.at, self.speech.ring_at, self.keypad.due_at, departure)
-
-    @property
-    def _met(self) -> bool:
-        """Whether caller and agent are connected: before and after that, nothing the model says counts."""
-        return self.model is Model.READY and bool(self.speech.stream_sid)
+        waits = [self.watch.at, self.speech.ring_at, self.keypad.due_at]
+        waits.append(self.attended.read_at if self.attended else self.escalation.pledge.deadline)
+        if self.departure:
+            waits.append(self.departure.deadline)
+        else:
+            waits.append(self.attended.ends_at if self.attended else self.call.ends_at)
+        return min(waits)
 
     def handle(self, event: SessionEvent, now: float) -> list[Action]:
         """What to do about `event`, in order."""
@@ -116,13 +87,13 @@ class Session:
             case realtime.SpeechStarted(item_id):
                 return self._caller_speaks(item_id, now)
             case realtime.SpeechStopped(item_id):
-                if not self.departure:
-                    self.watch = Watch.over(Turn.AGENT, now)
-                return [Log(events.SPEECH_STOPPED, {"item_id": item_id})]
-            case realtime.CallerTranscript(_, transcript):
+                return self._caller_spoke(item_id, now)
+            case realtime.CallerTranscript(item_id, transcript):
+                if self._talking:
+                    self.escalation.caller_said(item_id, transcript, now)
                 return [*self.speech.memory.caller(transcript)]
             case realtime.AgentTranscript(item_id, transcript):
-                return [*self.speech.memory.agent(item_id, transcript)]
+                return self._agent_said(item_id, transcript, now)
             case realtime.ResponseCreated(response_id):
                 self.speech.responses.created(response_id)
                 return [Log(events.RESPONSE_STARTED, {"response_id": response_id})]
@@ -138,6 +109,8 @@ class Session:
                 return [Log(events.FRAME_MALFORMED, {"side": side, "kind": kind})]
             case actions.TransferNotQueued(why):
                 return [Log(events.HANDOFF_FAILED, {"why": why}), *self._close("transfer_not_queued")]
+            case actions.TransferNews():
+                return self._news(event, now)
             case actions.EndRecorded():
                 return self._close("agent_ended")
             case actions.Drain():
@@ -155,11 +128,13 @@ class Session:
         if self.speech.stream_sid or named != {self.call.call_sid} or start.account_sid != self.call.account_sid:
             return [Log(events.FRAME_MALFORMED, {"side": "twilio", "kind": "start"}), *self._close("start_mismatch")]
         self.speech.stream_sid = start.stream_sid
-        started = Log(events.STREAM_STARTED, {"stream_sid": start.stream_sid})
+        started = [Log(events.STREAM_STARTED, {"stream_sid": start.stream_sid})]
+        if self.escalation.unpriced:
+            started.append(Log(events.LIMIT_UNPRICED, {"model": self.escalation.unpriced}))
         if self.model is Model.GONE:
-            return [started, *self._to_default(Reason.AGENT_UNAVAILABLE, now)]
+            return [*started, *self._to_default(Reason.AGENT_UNAVAILABLE, now)]
         self.watch, self.speech.ring_at = Watch.over(Turn.MODEL, now), now + RING_AFTER
-        return [started, *self._greet(now)]
+        return [*started, *self._greet(now)]
 
     def _session_updated(self, *, mu_law: bool, now: float) -> list[Action]:
         if not mu_law:
@@ -173,6 +148,8 @@ class Session:
         if self.model is not Model.READY or not self.speech.stream_sid or self.departure:
             return []
         self.watch = Watch.over(Turn.AGENT, now)
+        if self.attended:
+            self.attended.answered(now)
         return [*self.brief.replay, *self.speech.responses.ask(self.brief.opening)]
 
     def _model_gone(self, why: str, code: int, now: float) -> list[Action]:
@@ -189,11 +166,6 @@ class Session:
             return [failed, CloseModel()]
         return [failed, *self._to_default(Reason.AGENT_UNAVAILABLE, now)]
 
-    def _close(self, why: str) -> list[Action]:
-        self.over = True
-        ended = Log(events.STREAM_ENDED, {"by": "relay", "why": why})
-        return [*self.speech.memory.flush(), CloseModel(), CloseStream(why), ended]
-
     def _end(self, why: str, code: int = 0) -> list[Action]:
         self.over = True
         ended = Log(events.STREAM_ENDED, {"by": "twilio", "why": why, "code": code or None})
@@ -207,6 +179,7 @@ class Session:
         spoken = self.speech.say(delta, now)
         if spoken and not self.departure:
             self.watch = Watch.over(Turn.AGENT, self.speech.playout.ends_at(now))
+            self.escalation.agent_heard()
         return spoken
 
     def _caller_speaks(self, item_id: str, now: float) -> list[Action]:
@@ -214,7 +187,23 @@ class Session:
         if self.departure:  # nothing the caller says undoes a departure
             return [started]
         self.watch, self.prompts = Watch.over(Turn.CALLER_SPEAKING, now), 0
+        self.escalation.caller_speaks()
         return [*self.speech.cut(now), started]
+
+    def _caller_spoke(self, item_id: str, now: float) -> list[Action]:
+        stopped = Log(events.SPEECH_STOPPED, {"item_id": item_id})
+        if self.departure:
+            return [stopped]
+        self.watch = Watch.over(Turn.AGENT, now)
+        return [stopped, *self._escalate(self.escalation.caller_spoke(item_id, now), now)]
+
+    def _agent_said(self, item_id: str, transcript: str, now: float) -> list[Action]:
+        """Of an item that was cut only what was heard can have been a promise."""
+        remembered = self.speech.memory.agent(item_id, transcript)
+        if self._talking:
+            said = remembered[0].text if remembered else transcript
+            self.escalation.agent_said(said, self.speech.playout.ends_at(now))
+        return [*remembered]
 
     def _response_done(self, done: realtime.ResponseDone, now: float) -> list[Action]:
         responses = self.speech.responses
@@ -224,14 +213,23 @@ class Session:
         if self.departure and heard:
             responses.forget()  # it called the tool first and said so afterwards
         broken_off = done.status == "incomplete" and not responses.audible and not done.calls
-        following = responses.done(done.response_id, failed=done.status == "failed" or broken_off)
+        failed = done.status == "failed" or broken_off
+        following = responses.done(done.response_id, failed=failed)
+        reason = self.escalation.response_done(done, failed=failed and not responses.audible)
         if self.departure:
             self.departure.line_sent |= heard
         elif responses.failures > 1:
             return [*calls, log, *self._to_default(Reason.AGENT_UNAVAILABLE, now)]
-        elif heard and not following:
+        elif escalated := self._escalate(reason, now):
+            return [*self.speech.finish(), *calls, log, *escalated]
+        elif (heard or self._adds_nothing(done)) and not following:
             self.watch = Watch.over(Turn.CALLER, self.speech.playout.ends_at(now))
         return [*self.speech.finish(), *calls, log, *following, *self._announced(now)]
+
+    def _adds_nothing(self, done: realtime.ResponseDone) -> bool:
+        """While a person is called, an agent may be silent; a response without a sound is then no fault."""
+        answered = done.status == "completed" and self.watch.turn is not Turn.CALLER_SPEAKING
+        return answered and self.attended is not None
 
     def _error(self, error: realtime.Error, now: float) -> list[Action]:
         log = Log(events.MODEL_ERROR, {"code": error.code, "kind": error.kind, "client_event": error.client_event})
@@ -240,57 +238,6 @@ class Session:
         elif self.model is Model.COMING or error.code == "session_expired":
             return [log, *self._model_gone(error.code or error.kind, 0, now)]
         return [log]
-
-    # ---- keys and tools ------------------------------------------------------------------------------------------
-
-    def _key(self, digit: str, now: float) -> list[Action]:
-        log = Log(events.KEY_PRESSED, {"asks_for_person": digit == "0"})
-        departure = self.departure
-        if digit == "0" and not (departure and (departure.left or isinstance(departure.to, ToPerson))):
-            return [log, *self._to_default(Reason.CALLER_PRESSED_KEY, now)]
-        if self._met and not departure:
-            self.keypad.press(digit, now)
-            self.prompts = 0
-        return [log]
-
-    def _tool_call(self, call: realtime.FunctionCall, now: float) -> list[Action]:
-        """Act on a tool call once, however many events tell of it."""
-        if not self.speech.responses.first_told(call.call_id):
-            return []
-        asked = tools.read(call, self.brief)
-        log = Log(events.TOOL_CALLED, {"tool": asked.tool, "accepted": asked.accepted, "why": asked.why or None})
-        answer = {"status": "already under way"} if self.departure else asked.answer
-        done: list[Action] = [log, realtime.FunctionOutput(call.call_id, json.dumps(answer))]
-        if self.departure:
-            return done
-        if asked.to is not None:
-            return [*done, *self._announce(asked.to, now)]
-        self.watch = Watch.over(Turn.AGENT, now)
-        return [*done, *self.speech.responses.ask()]
-
-    # ---- departures ----------------------------------------------------------------------------------------------
-
-    def _announce(self, to: ToPerson | ToEnd, now: float) -> list[Action]:
-        return self._depart(to, now).announce(self.brief.farewell(to), now)
-
-    def _to_default(self, reason: Reason, now: float) -> list[Action]:
-        """To a person without the agent's help: what it says stops, and the request leaves at once."""
-        cut = self.speech.cut(now)
-        departure = self._depart(ToPerson(self.brief.default, reason, ""), now)
-        return [*cut, *departure.asked(), *self._leave(departure, "not announced", now)]
-
-    def _depart(self, to: ToPerson | ToEnd, now: float) -> Departure:
-        self.departure = departure = Departure(to, self.speech, now)
-        self.watch, self.keypad = Watch.over(Turn.DEPARTURE, now), Keypad()
-        return departure
-
-    def _announced(self, now: float) -> list[Action]:
-        departure = self.departure
-        return self._leave(departure, "heard", now) if departure and departure.announced() else []
-
-    def _leave(self, departure: Departure, how: str, now: float) -> list[Action]:
-        self.model = Model.GONE
-        return departure.leave(how, now)
 
     # ---- time ----------------------------------------------------------------------------------------------------
 
@@ -301,25 +248,32 @@ class Session:
         if now >= self.speech.ring_at:
             done.extend(self.speech.ring(now))
         if now >= self.keypad.due_at:
-            self.watch = Watch.over(Turn.AGENT, now)
-            done.extend([self.keypad.item(), *self.speech.responses.ask()])
+            done.extend(self._keys_complete(now))
+        if self.attended and now >= self.attended.read_at:
+            done.append(self.attended.read())
         if self.departure:
-            done.extend(self._departure_due(self.departure, now))
-        elif now >= self.call.ends_at and self.speech.stream_sid:
-            done.append(Log(events.LIMIT_REACHED, {"limit": "max_call_minutes"}))
-            done.extend(self._to_default(Reason.TIME_LIMIT, now))
+            done.extend(self._departure_due(now))
+        elif person := self._person_due(now):
+            done.extend(person)
         elif now >= self.watch.at:
             done.extend(self._patience_ended(now))
+        if self.attended and not self.over:
+            self._ring_between(now)
         return done
 
-    def _departure_due(self, departure: Departure, now: float) -> list[Action]:
-        if not departure.due(now):
-            return []
-        if not departure.left:
-            return self._leave(departure, "timeout", now)
-        if isinstance(departure.to, ToEnd):
-            return self._close("agent_ended")
-        return [Log(events.HANDOFF_RELEASED, {"why": "not taken away in time"}), *self._close("not_taken_away")]
+    def _ring_between(self, now: float) -> None:
+        """While a person is called and nobody speaks here, the caller hears the line ring."""
+        quiet = self._met and not self.departure and self.watch.turn is not Turn.CALLER_SPEAKING
+        if quiet and self.speech.ring_at == NEVER:
+            self.speech.ring_at = self.speech.playout.ends_at(now) + RING_AFTER
+
+    def _person_due(self, now: float) -> list[Action]:
+        if self.attended:
+            return self._release("no news in time") if now >= self.attended.ends_at else []
+        if now >= self.call.ends_at and self.speech.stream_sid:
+            limit = Log(events.LIMIT_REACHED, {"limit": "max_call_minutes"})
+            return [limit, *self._to_default(Reason.TIME_LIMIT, now)]
+        return self._pledge_due(now) if now >= self.escalation.pledge.deadline else []
 
     def _patience_ended(self, now: float) -> list[Action]:
         match self.watch.turn:
@@ -338,11 +292,14 @@ class Session:
                 raise AssertionError("a departure has deadlines of its own")
 
     def _caller_silent(self, now: float) -> list[Action]:
+        if self.attended:  # it waits for the person, as it was told to
+            self.watch = Watch.over(Turn.AGENT, now)
+            return [*self.speech.responses.ask(people.company(self.attended.called), use_tools=False)]
         self.prompts += 1
         if self.prompts > MOST_PROMPTS:
-            return self._announce(ToEnd("caller_silent"), now)
+            return self._goodbye(ToEnd("caller_silent"), now)
         self.watch = Watch.over(Turn.AGENT, now)
-        return [*self.speech.responses.ask(self.brief.still_there, use_tools=False)]
+        return [*self.speech.responses.ask(STILL_THERE, use_tools=False)]
 
 
 def _spent(done: realtime.ResponseDone) -> dict[str, object]:

@@ -21,6 +21,7 @@ class Speech:
         self.responses = Responses()
         self.memory = Memory()
         self.ring_at = NEVER
+        self._rings = False  # what plays is a ring and nothing else
 
     def say(self, delta: realtime.AudioDelta, now: float) -> list[Action]:
         """Pass on some of the agent's voice, unless the caller has cut that response off."""
@@ -50,7 +51,7 @@ class Speech:
     def cut(self, now: float) -> list[Action]:
         """Stop what plays, and all that is to come of this response; the model forgets what was not heard."""
         self.responses.mute()
-        self.ring_at = NEVER
+        self.ring_at, self._rings = NEVER, False
         if not self.playout.playing:
             return []
         done: list[Action] = [Clear(self.stream_sid)]
@@ -72,14 +73,14 @@ class Speech:
         if (dry_at := self.playout.ends_at(now)) > now:
             self.ring_at = dry_at
             return []
-        self.ring_at = now + ringback.EVERY
+        self.ring_at, self._rings = now + ringback.EVERY, True
         self.playout.add(ringback.ITEM, ringback.OCTETS, now)
         return [Media(self.stream_sid, ringback.payload()), *self.finish()]
 
     def stop_ringing(self, now: float) -> list[Action]:
         """Something better is to be heard."""
-        self.ring_at = NEVER
-        if not self.playout.playing:
+        rings, self.ring_at, self._rings = self._rings, NEVER, False
+        if not (rings and self.playout.playing):
             return []
         self.playout.clear(now)
         return [Clear(self.stream_sid)]

@@ -126,21 +126,24 @@ class Pledge:
         self.destination = ""
         self.reason = Reason.AGENT_PROMISED
         self._seconds = 0.0
+        self._resting = False
 
     def given(self, destination: str, reason: Reason, *, heard_at: float, seconds: float) -> None:
         """Wait `seconds` from when it was heard; 0 is not to wait for it at all. The first reason and time stand."""
         if not seconds:
             return
         if not self.destination:
-            self.reason, self._seconds, self.deadline = reason, seconds, heard_at + seconds
+            self.reason, self._seconds = reason, seconds
+            self.deadline = NEVER if self._resting else heard_at + seconds
         self.destination = destination
 
     def caller_speaks(self) -> None:
         """The caller began to speak."""
-        self.deadline = NEVER
+        self.deadline, self._resting = NEVER, True
 
     def caller_spoke(self, now: float) -> None:
         """The caller's turn is over; an 'okay' does not undo a promise."""
+        self._resting = False
         if self.destination:
             self.deadline = now + self._seconds
 

@@ -28,9 +28,10 @@ from containers.media_relay.relay import ModelAddress
 from containers.media_relay.server import Server, Settings
 from containers.media_relay.transfers import TransferQueue
 from contracts import stream
+from contracts.agent_file import AgentFile
 from contracts.events import Event, Part, record
 from contracts.ledger import Ledger
-from tests.containers.media_relay.worlds import ACCOUNT_SID, AGENT_FILE, STREAM_SID, audio
+from tests.containers.media_relay.worlds import ACCOUNT_SID, AGENT_FILE, STREAM_SID, WALL, audio
 from tests.contracts.table import FakeTable
 
 ORIGIN, AUTH_TOKEN, OPENAI_KEY = "wss://media.example.com", "canary-auth-token", "canary-openai-key"
@@ -294,9 +295,13 @@ class House:
 
 @asynccontextmanager
 async def house(
-    *, max_calls: int = 500, table: FakeTable | None = None, ecs_agent: EcsAgent | None = None
+    *,
+    max_calls: int = 500,
+    table: FakeTable | None = None,
+    ecs_agent: EcsAgent | None = None,
+    agent_file: AgentFile = AGENT_FILE,
 ) -> AsyncIterator[House]:
-    """A running server; everything is gone afterwards."""
+    """A running server on a Sunday; everything is gone afterwards."""
     model, queue = FakeModel(), FakeQueue()
     url = await model.listen()
     ledger = Ledger(table or FakeTable(), "ledger", lambda: 1000.0)
@@ -304,7 +309,8 @@ async def house(
         settings = Settings(
             media_origin=ORIGIN,
             account_sid=ACCOUNT_SID,
-            agent_file=AGENT_FILE,
+            agent_file=agent_file,
+            wall=lambda: WALL,
             max_calls=max_calls,
             model_address=lambda keys: ModelAddress(url, "gpt-realtime-2.1", keys.openai_key, None),
             keys=lambda: Keys((AUTH_TOKEN, "the token before"), OPENAI_KEY),

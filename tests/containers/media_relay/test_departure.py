@@ -6,7 +6,7 @@ import pytest
 
 from containers.media_relay import realtime
 from containers.media_relay.actions import CloseModel, Log, QueueTransfer, RecordEnd, Remember, ToEnd, ToPerson
-from containers.media_relay.departure import ANNOUNCE_SECONDS, GOODBYE_SECONDS, Departure
+from containers.media_relay.departure import ANNOUNCE_SECONDS, GOODBYE_SECONDS, TAKE_AWAY_SECONDS, Departure
 from containers.media_relay.silence import NEVER, RING_AFTER
 from containers.media_relay.speech import Speech
 from contracts import events
@@ -65,6 +65,14 @@ def test_what_was_said_is_remembered_before_the_request_leaves() -> None:
     assert [one for one in rest if not isinstance(one, Remember)] == [QueueTransfer(PERSON), CloseModel()]
     assert speech.ring_at == 6.5
     assert Departure(END, speaking(), 5.0).leave("heard", 6.0) == [RecordEnd("all said"), CloseModel()]
+
+
+def test_a_caller_whose_person_has_accepted_is_rung_for_only_if_it_takes_long() -> None:
+    speech = speaking()
+    speech.memory.agent("i", "still trying")
+    departure = Departure(PERSON, speech, 5.0)
+    assert departure.join(5.0) == [Remember("agent", "still trying"), CloseModel()]
+    assert (departure.left, departure.deadline, speech.ring_at) == (True, 5.0 + TAKE_AWAY_SECONDS, 5.0 + RING_AFTER)
 
 
 @pytest.mark.parametrize("to", [PERSON, END])

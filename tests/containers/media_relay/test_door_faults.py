@@ -212,7 +212,8 @@ async def test_R32_of_two_hundred_calls_at_once_a_hundred_are_served_and_the_oth
 ):
     line = Line(PUBLIC_MEDIA_ORIGIN=ORIGIN)
     line.clock.now = 1000.0  # the house's
-    offered = {f"CA{n:032x}": line.incoming(CallSid=f"CA{n:032x}") for n in range(200)}
+    callers = {f"CA{n:032x}": f"+1555010{n:04}" for n in range(200)}
+    offered = {call_sid: line.incoming(CallSid=call_sid, From=caller) for call_sid, caller in callers.items()}
     async with house(max_calls=100, table=line.table) as home:
         decided: asyncio.Queue[str] = asyncio.Queue()
         leave = asyncio.Event()

@@ -11,7 +11,13 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from containers.media_relay import actions, agent, media_streams, realtime
 from containers.media_relay.silence import NEVER, PATIENCE, Turn
-from tests.containers.media_relay.worlds import STREAM_SID, World, audio, start
+from contracts import hops
+from contracts.agent_file import AgentFile
+from contracts.claim import claimed, rung
+from contracts.destination import Position
+from contracts.handoff import Then, Transfer, Try
+from contracts.transfer import Outcome
+from tests.containers.media_relay.worlds import AGENT_FILE, PEOPLE_FILE, STREAM_SID, World, audio, start
 
 _LIMITS = settings(
     max_examples=200,
@@ -22,8 +28,18 @@ _LIMITS = settings(
 )
 _rarely, _sometimes = st.sampled_from([False] * 19 + [True]), st.sampled_from([False, False, True])
 _arguments = st.sampled_from(
-    ['{"destination": "billing", "summary": "wants a refund"}', '{"destination": "+15550109999"}', "{broken", "[]"]
+    [f'{{"destination": "{key}", "summary": "s"}}' for key in ("billing", "billing", "support", "sales", "director")]
+    + ['{"destination": "+15550109999"}', "{broken", "[]"]
 )
+_agent_says = st.sampled_from(
+    ["Let me see what I can do for you.", "I'll connect you to the billing team now.", "I am transferring you now."]
+)
+_caller_says = st.sampled_from(
+    ["Let me speak to a human.", "Put me through to technical support.", "Bring out the boss!", "No, wait.", "Okay."]
+)
+_outcomes = st.sampled_from([Outcome.NO_ANSWER, Outcome.BUSY, Outcome.DECLINED, Outcome.VOICEMAIL])
+_NO_USAGE = realtime.Usage()
+_usage = st.sampled_from([_NO_USAGE] * 9 + [realtime.Usage(output_tokens=4000, audio_output_tokens=4000)])
 
 
 class PoliteWorld(RuleBasedStateMachine):
@@ -31,15 +47,20 @@ class PoliteWorld(RuleBasedStateMachine):
 
     polite = True
 
-    @initialize(echo_delay=st.sampled_from([0.0, 0.05, 0.5]), met=st.booleans())
-    def ring(self, echo_delay: float, *, met: bool) -> None:
-        self.world = World(echo_delay)
+    @initialize(
+        echo_delay=st.sampled_from([0.0, 0.05, 0.5]),
+        met=st.booleans(),
+        file=st.sampled_from([AGENT_FILE, PEOPLE_FILE, PEOPLE_FILE]),
+    )
+    def ring(self, echo_delay: float, file: AgentFile, *, met: bool) -> None:
+        self.world = World(echo_delay, file)
         self.world.polite = self.polite
         self.names = itertools.count(1)
         self.started = False
         self.stopped = False
         self.speaking = False
         self.item = ""
+        self.turn = ""
         self.calls: list[realtime.FunctionCall] = []
         if met:
             self.model_connects()
@@ -57,6 +78,11 @@ class PoliteWorld(RuleBasedStateMachine):
     @property
     def stream_open(self) -> bool:
         return self.started and not self.stopped
+
+    @property
+    def called(self) -> Transfer:
+        assert self.world.calling is not None
+        return self.world.calling
 
     # ---- Twilio and the caller -----------------------------------------------------------------------------------
 
@@ -133,7 +159,8 @@ class PoliteWorld(RuleBasedStateMachine):
         """A whole turn at once, so that many runs come to what follows one."""
         self.hear_creates()
         if not self.world.active:
-            self.caller_speaks()
+            if not self.speaking:
+                self.caller_speaks()
             self.caller_falls_silent()
         for octets in deltas:
             if self.model_speaks:
@@ -141,9 +168,14 @@ class PoliteWorld(RuleBasedStateMachine):
                 self.world.pass_time(pause)
 
     @precondition(lambda self: self.model_speaks and self.world.active)
-    @rule()
-    def agent_is_transcribed(self) -> None:
-        self.world.tell(realtime.AgentTranscript(self.item, "Let me see what I can do for you."))
+    @rule(text=_agent_says)
+    def agent_is_transcribed(self, text: str) -> None:
+        self.world.tell(realtime.AgentTranscript(self.item, text))
+
+    @precondition(lambda self: self.model_speaks and self.turn)
+    @rule(text=_caller_says)
+    def caller_is_transcribed(self, text: str) -> None:
+        self.world.tell(realtime.CallerTranscript(self.turn, text))
 
     @precondition(lambda self: self.model_speaks and self.world.active)
     @rule(
@@ -164,22 +196,25 @@ class PoliteWorld(RuleBasedStateMachine):
         self.world.tell(self.calls[-1])
 
     @precondition(lambda self: self.model_speaks and self.world.active)
-    @rule(status=st.sampled_from(["completed", "completed", "completed", "cancelled", "incomplete", "failed"]))
-    def response_ends(self, status: str) -> None:
+    @rule(
+        status=st.sampled_from(["completed", "completed", "completed", "cancelled", "incomplete", "failed"]),
+        usage=_usage,
+    )
+    def response_ends(self, status: str, usage: realtime.Usage) -> None:
         self.hear_creates()
-        self.finish_response(status)
+        self.finish_response(status, usage)
 
-    def finish_response(self, status: str) -> None:
+    def finish_response(self, status: str, usage: realtime.Usage = _NO_USAGE) -> None:
         response, self.world.active, calls = self.world.active, "", tuple(self.calls)
         self.calls = []
         if self.model_speaks:
-            self.world.tell(realtime.ResponseDone(response, status, "", calls))
+            self.world.tell(realtime.ResponseDone(response, status, "", calls, usage))
 
     @precondition(lambda self: self.model_speaks and self.stream_open and not self.speaking)
     @rule()
     def caller_speaks(self) -> None:
-        self.speaking = True
-        self.world.tell(realtime.SpeechStarted(self.fresh("item")))
+        self.speaking, self.turn = True, self.fresh("item")
+        self.world.tell(realtime.SpeechStarted(self.turn))
         if self.world.active:  # interrupt_response
             self.hear_creates()
             self.finish_response("cancelled")
@@ -188,7 +223,7 @@ class PoliteWorld(RuleBasedStateMachine):
     @rule()
     def caller_falls_silent(self) -> None:
         self.speaking = False
-        self.world.tell(realtime.SpeechStopped("item"))
+        self.world.tell(realtime.SpeechStopped(self.turn))
         if self.model_speaks and not self.world.active:  # create_response
             self.world.active, self.item = self.fresh("resp"), self.fresh("item")
             self.world.tell(realtime.ResponseCreated(self.world.active))
@@ -220,6 +255,61 @@ class PoliteWorld(RuleBasedStateMachine):
         self.world.tell(actions.EndRecorded())
         assert self.world.session.over or self.world.transfers
 
+    @precondition(lambda self: self.model_speaks and self.stream_open and not self.world.left)
+    @rule(octets=st.sampled_from([0, 4000]))
+    def agent_asks_for_billing(self, octets: int) -> None:
+        """At one go, so that many runs come to a person who is called while the agent keeps company."""
+        self.agent_answers([octets] if octets else [], 0.0)
+        if self.model_speaks and self.world.active:
+            self.agent_calls_a_tool(agent.TRANSFER_TOOL, '{"destination": "billing", "summary": "s"}', sometimes=True)
+            self.response_ends("completed", _NO_USAGE)
+            self.hear_creates()
+
+    # ---- the functions and the ledger, while a person is called -----------------------------------------------------
+
+    @precondition(lambda self: self.world.calling)
+    @rule(at=st.sampled_from(["billing", "reception"]), sometimes=_sometimes)
+    def person_rings(self, at: str, *, sometimes: bool) -> None:
+        transfer = claimed(self.called, "transfer", self.world.now, self.world.now + 30)
+        self.world.transfer = hops.placed(transfer, Position(at), (), self.world.now, attended=True)
+        if sometimes:
+            self.world.transfer = rung(self.world.transfer, self.world.now, self.fresh("CA"))
+
+    @precondition(lambda self: self.world.calling)
+    @rule(outcome=_outcomes, note=st.sampled_from(["", "in a meeting"]))
+    def ring_ends_in_vain(self, outcome: Outcome, note: str) -> None:
+        at, now = self.called.position, self.world.now
+        ring = Try(at.destination, at.index, outcome, note=note)
+        self.world.transfer = hops.advanced(self.called, ring, Position("billing", 1), (), now)
+
+    @precondition(lambda self: self.world.calling)
+    @rule()
+    def person_accepts(self) -> None:
+        self.world.transfer = hops.joining(self.called, "CA", self.world.now) or self.world.transfer
+
+    @precondition(lambda self: self.world.calling)
+    @rule(outcome=_outcomes, then=st.sampled_from([None, *Then]))
+    def nobody_is_called_any_more(self, outcome: Outcome, then: Then | None) -> None:
+        self.world.then = then
+        self.world.transfer, _ = hops.over(self.called, None, outcome, (), self.world.now, then)
+
+    @precondition(lambda self: self.world.calling)
+    @rule(deltas=st.integers(0, 2))
+    def company_is_kept(self, deltas: int) -> None:
+        """A second in which the agent answers and the ledger is read."""
+        if self.model_speaks and self.stream_open and deltas:
+            self.agent_answers([4000] * deltas, 0.0)
+            if self.world.active and self.model_speaks:
+                self.response_ends("completed", _NO_USAGE)
+        self.world.pass_time(1.0)
+        if self.world.reads:
+            self.world.answer()
+
+    @precondition(lambda self: self.world.reads)
+    @rule(rarely=_rarely)
+    def ledger_answers(self, *, rarely: bool) -> None:
+        self.world.answer(readable=not rarely)
+
     @rule(rarely=_rarely)
     def relay_drains(self, *, rarely: bool) -> None:
         if rarely:
@@ -240,14 +330,14 @@ class PoliteWorld(RuleBasedStateMachine):
 
     @invariant()
     def nobody_goes_to_a_person_and_to_the_end(self) -> None:
-        assert not (self.world.transfers and self.world.ends)
+        assert not (self.world.ends and self.world.unattended)
 
     def teardown(self) -> None:
         """From wherever this got to: if only time passes, the caller is not left in silence."""
         if hasattr(self, "world") and not self.world.session.over:
-            for echo_delay in (self.world.echo_delay, NEVER):
+            for echo_delay, answer_delay in ((self.world.echo_delay, NEVER), (NEVER, 0.2)):
                 world = copy.deepcopy(self.world)
-                world.echo_delay = echo_delay
+                world.echo_delay, world.answer_delay = echo_delay, answer_delay
                 self.follow_only_time(world)
 
     @staticmethod
@@ -260,7 +350,7 @@ class PoliteWorld(RuleBasedStateMachine):
         world.pass_time(bound)
         helped = (media_streams.Media, actions.QueueTransfer, actions.RecordEnd, actions.CloseStream)
         assert any(isinstance(action, helped) for action in world.done[sounds:]), f"silence after {turn}"
-        world.pass_time(120)
+        world.pass_time(240 if world.session.attended else 120)
         assert world.session.over, "if nobody says anything any more, the visit ends"
 
 
@@ -307,8 +397,8 @@ class HostileWorld(PoliteWorld):
                 st.sampled_from([agent.TRANSFER_TOOL, agent.END_TOOL, ""]),
                 _arguments,
             ),
-            st.builds(realtime.CallerTranscript, st.just("i1"), st.sampled_from(["", "hello"])),
-            st.builds(realtime.AgentTranscript, st.just("i1"), st.sampled_from(["", "hello there"])),
+            st.builds(realtime.CallerTranscript, st.sampled_from(["i1", ""]), _caller_says | st.just("")),
+            st.builds(realtime.AgentTranscript, st.just("i1"), _agent_says | st.just("")),
             st.builds(
                 realtime.Error,
                 st.sampled_from(["conversation_already_has_active_response", "session_expired", "x"]),

@@ -41,6 +41,14 @@ def test_the_agent_ends_the_ringing() -> None:
     assert speech.ring_at == NEVER
 
 
+def test_the_agents_own_words_are_not_cleared_when_it_is_about_to_ring() -> None:
+    speech = speaking()
+    speech.say(delta(8000), 0.0)
+    speech.ring_at = 2.0
+    assert media_streams.Clear(STREAM_SID) not in speech.say(delta(160), 0.5)
+    assert speech.ring_at == NEVER
+
+
 def test_ringing_that_is_between_two_rings_needs_no_clear() -> None:
     speech = speaking()
     (_, mark) = speech.ring(0.0)

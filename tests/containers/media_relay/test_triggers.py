@@ -143,6 +143,15 @@ def test_a_promise_rests_while_the_caller_speaks_and_an_okay_does_not_undo_it() 
     assert pledge.deadline == 24.0
 
 
+def test_what_is_promised_while_the_caller_speaks_waits_for_the_end_of_that() -> None:
+    pledge = Pledge()
+    pledge.caller_speaks()
+    pledge.given("billing", Reason.CALLER_ASKED, heard_at=10.0, seconds=4.0)
+    assert pledge.deadline == NEVER
+    pledge.caller_spoke(30.0)
+    assert pledge.deadline == 34.0
+
+
 def test_a_settled_promise_is_not_due_any_more() -> None:
     pledge = _promised()
     pledge.settled()
