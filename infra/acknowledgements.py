@@ -45,6 +45,8 @@ ACKNOWLEDGED: Mapping[str, Mapping[str, str]] = {
     },
     "Transfers/Transfer/Function": _RUNTIME,
     "Transfers/LastResort/Function": _RUNTIME,
+    "Messages/Deliver/Function": _RUNTIME,
+    "Messages/Secret": {"AwsSolutions-SMG4": "The receiver holds a copy, which nobody but its owner can replace."},
 }
 
 

@@ -19,6 +19,7 @@ from contracts.events import Part
 from contracts.metrics import LOGGED, NAMESPACE, SERVICE_DIMENSION, Metric
 from infra import metrics
 from infra.media_edge import MediaEdge
+from infra.messages import Messages
 from infra.relay_service import RelayService
 from infra.settings import Settings
 from infra.transfer_queue import TransferQueue
@@ -52,7 +53,7 @@ def anchor(heading: str) -> str:
 class Alarms(Construct):
     """Every alarm, and the topic that tells of them. `all` is in the order of the run book."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - every part that is watched, by name
         self,
         scope: Construct,
         id_: str,
@@ -62,6 +63,7 @@ class Alarms(Construct):
         transfers: TransferQueue,
         relay: RelayService,
         edge: MediaEdge,
+        messages: Messages,
         relay_log: logs.ILogGroup,
     ) -> None:
         super().__init__(scope, id_)
@@ -73,6 +75,7 @@ class Alarms(Construct):
         watches = {
             **dict(_webhook(webhook)),
             **dict(_transfers(transfers)),
+            **dict(_messages(messages)),
             **dict(_tasks(relay, edge, settings)),
             **dict(_calls()),
         }
@@ -127,6 +130,16 @@ def _transfers(transfers: TransferQueue) -> Iterator[tuple[str, Watch]]:
     yield "Messages malformed", Watch(metric=metrics.count(Metric.TRANSFERS_MALFORMED, Part.TRANSFER), limit=0)
     yield "Last resort used", Watch(metric=last.metric_invocations(statistic="Sum", period=_MINUTE), limit=0)
     yield "Last resort failing", Watch(metric=dead, limit=0, of=3, within=3)
+
+
+def _messages(messages: Messages) -> Iterator[tuple[str, Watch]]:
+    dead = messages.dead_letters.metric_approximate_number_of_messages_visible(statistic="Maximum", period=_MINUTE)
+    yield "Messages failing", Watch(metric=_five(metrics.count(Metric.MESSAGES_FAILED, Part.MESSAGES)), limit=2)
+    yield (
+        "Message function failing",
+        Watch(metric=messages.deliver.function.metric_errors(statistic="Sum", period=_MINUTE), limit=0),
+    )
+    yield "Messages not delivered", Watch(metric=dead, limit=0)
 
 
 def _tasks(relay: RelayService, edge: MediaEdge, settings: Settings) -> Iterator[tuple[str, Watch]]:

@@ -55,7 +55,7 @@ _DROP = (
     *("bin/", "**/*.pyi", "*.dist-info/RECORD", "yaml/_yaml*", "**/swagger_ui/*.js", "**/swagger_ui/*.css"),
     *("boto3/data/", "boto3/examples/", "botocore/data/*/"),
 )
-_KEEP = ("botocore/data/dynamodb/", "botocore/data/sqs/", "botocore/data/secretsmanager/")
+_KEEP = tuple(f"botocore/data/{service}/" for service in ("dynamodb", "secretsmanager", "sqs"))
 
 WEBHOOK = Function(
     name="webhook",
@@ -69,7 +69,7 @@ TRANSFER = Function(
     group="transfer",
     without=("aiohttp", "aiohttp-retry"),
     drop=(*_DROP, "twilio/rest/*/", "aws_lambda_powertools/event_handler/"),
-    keep=(*_KEEP, "twilio/rest/api/"),
+    keep=(*_KEEP, "botocore/data/sesv2/", "botocore/data/sns/", "twilio/rest/api/"),
 )
 
 

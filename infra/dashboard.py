@@ -116,15 +116,25 @@ def _ears() -> Sequence[_Graph]:
 
 def _transfers(transfers: TransferQueue) -> Sequence[_Graph]:
     dialled = (Metric.TRANSFERS_DIALLED, Metric.CALLER_GONE, Metric.TRANSFERS_FAILED, Metric.TRANSFERS_AMBIGUOUS)
-    ended = (Metric.TRANSFERS_BRIDGED, Metric.TRANSFERS_UNANSWERED)
+    ended = (Metric.TRANSFERS_BRIDGED, Metric.TRANSFERS_UNANSWERED, Metric.TRANSFERS_DECLINED)
+    refused = [metrics.count(Metric.TRANSFERS_REFUSED, part) for part in (Part.TRANSFER, Part.WEBHOOK)]
+    waited = metrics.count(Metric.TIME_TO_PERSON_MS, Part.WEBHOOK)
     asked = _counts(Part.RELAY, Metric.TRANSFERS_REQUESTED)
     return (
-        ("Transfers", [*asked, *_counts(Part.TRANSFER, *dialled), *_counts(Part.WEBHOOK, *ended)]),
+        ("Transfers", [*asked, *_counts(Part.TRANSFER, *dialled), *_counts(Part.WEBHOOK, *ended), *refused]),
+        ("Asked until a person speaks: milliseconds", [waited.with_(statistic=of) for of in ("p50", "p95")]),
         (
             "Queue: age of the oldest message, dead letters",
             [
                 transfers.queue.metric_approximate_age_of_oldest_message(),
                 transfers.dead_letters.metric_approximate_number_of_messages_visible(),
+            ],
+        ),
+        (
+            "Messages",
+            [
+                *_counts(Part.WEBHOOK, Metric.MESSAGES_TAKEN),
+                *_counts(Part.MESSAGES, Metric.MESSAGES_DELIVERED, Metric.MESSAGES_FAILED),
             ],
         ),
     )

@@ -16,6 +16,7 @@ from infra.alarms import Alarms
 from infra.dashboard import Dashboard
 from infra.ledger import Ledger
 from infra.media_edge import MediaEdge
+from infra.messages import Messages
 from infra.network import Network
 from infra.python_function import code
 from infra.relay_service import RelayService
@@ -39,20 +40,31 @@ class Patchthrough(Stack):
     ) -> None:
         super().__init__(scope, id_, stack_name=settings.stack_name, analytics_reporting=False, **stack)
         self._settings = settings
-        self._logs = {part: self._log_group(part) for part in ("webhook", "webhook-access", "transfer", "relay")}
+        self._logs = {
+            part: self._log_group(part) for part in ("webhook", "webhook-access", "transfer", "messages", "relay")
+        }
         self.network = Network(self, "Network")
         self.ledger = Ledger(self, "Ledger")
         self.edge = MediaEdge(self, "Edge", network=self.network, settings=settings)
+        kept = {"LEDGER_TABLE": self.ledger.table.table_name}
         shared = {
-            "LEDGER_TABLE": self.ledger.table.table_name,
+            **kept,
             "TWILIO_ACCOUNT_SID": ssm.StringParameter.value_for_string_parameter(self, settings.account_sid_parameter),
         }
         signed = {"PUBLIC_MEDIA_ORIGIN": self.edge.origin, "TWILIO_AUTH_TOKEN_SECRET": settings.auth_token_secret}
+        self.messages = Messages(
+            self,
+            "Messages",
+            code=code(bundles.build(assets.TRANSFER)),
+            environment=kept,
+            settings=settings,
+            log_group=self._logs["messages"],
+        )
         self.webhook = WebhookApi(
             self,
             "Webhook",
             code=code(bundles.build(assets.WEBHOOK)),
-            environment={**shared, **signed},
+            environment={**shared, **signed, "MESSAGE_QUEUE_URL": self.messages.queue.queue_url},
             timing=settings.timing,
             log_group=self._logs["webhook"],
             access_log_group=self._logs["webhook-access"],
@@ -69,6 +81,7 @@ class Patchthrough(Stack):
             timing=settings.timing,
             log_group=self._logs["transfer"],
         )
+        self.webhook.answers.function.add_environment("TRANSFER_QUEUE_URL", self.transfers.queue.queue_url)
         self.relay = RelayService(
             self,
             "Relay",
@@ -86,6 +99,7 @@ class Patchthrough(Stack):
         )
         self._grant()
         self.transfers.connect()
+        self.messages.connect()
         self._observe()
         self._tell()
 
@@ -97,8 +111,16 @@ class Patchthrough(Stack):
         webhook, relay = self.webhook.answers.role, self.relay.role
         dialling = {transfers.transfer.role: transfers.queue, transfers.last_resort.role: transfers.dead_letters}
         ledger = self.ledger.table.table_arn
+        deliver = self.messages.deliver.role
         _allow(webhook, ledger, "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem")
         _allow(webhook, self._secret(settings.auth_token_secret), "secretsmanager:GetSecretValue")
+        # A person has accepted, a leg has ended, a caller is gone: the webhook hears it, the transfer function acts.
+        _allow(webhook, transfers.queue.queue_arn, "sqs:SendMessage")
+        _allow(webhook, self.messages.queue.queue_arn, "sqs:SendMessage")
+
+        _allow(deliver, ledger, "dynamodb:GetItem", "dynamodb:UpdateItem")
+        for action, resource in self.messages.grants():
+            _allow(deliver, resource, action)
 
         _allow(relay, ledger, "dynamodb:GetItem", "dynamodb:UpdateItem")
         _allow(relay, self._secret(settings.auth_token_secret), "secretsmanager:GetSecretValue")
@@ -143,6 +165,7 @@ class Patchthrough(Stack):
             transfers=self.transfers,
             relay=self.relay,
             edge=self.edge,
+            messages=self.messages,
             relay_log=self._logs["relay"],
         )
         Dashboard(
@@ -153,7 +176,7 @@ class Patchthrough(Stack):
             transfers=self.transfers,
             relay=self.relay,
             alarms=self.alarms,
-            log_groups=[self._logs[part] for part in ("webhook", "transfer", "relay")],
+            log_groups=[self._logs[part] for part in ("webhook", "transfer", "messages", "relay")],
         )
 
     def _log_group(self, part: str) -> logs.LogGroup:
@@ -177,7 +200,9 @@ class Patchthrough(Stack):
             "ClusterName": self.relay.cluster.cluster_name,
             "ServiceName": self.relay.service.service_name,
             "AlarmTopicArn": self.alarms.topic.topic_arn,
-            "LogGroups": ",".join(self._logs[part].log_group_name for part in ("webhook", "transfer", "relay")),
+            "LogGroups": ",".join(
+                self._logs[part].log_group_name for part in ("webhook", "transfer", "messages", "relay")
+            ),
         }.items():
             CfnOutput(self, name, value=value)
 

@@ -161,6 +161,8 @@ def test_slowness_alarms_when_it_lasts(stack: Synthesised, heading: str, statist
         ("Sockets unanswered", "HTTPCode_ELB_5XX_Count", 0, "GreaterThanThreshold"),
         ("Calls turned away", "CallsRejected", 0, "GreaterThanThreshold"),
         ("First words late", "FirstAudioMs", 1500, "GreaterThanThreshold"),
+        ("Messages failing", "MessagesFailed", 2, "GreaterThanThreshold"),
+        ("Messages not delivered", "ApproximateNumberOfMessagesVisible", 0, "GreaterThanThreshold"),
         ("Webhook failing", "Errors", 0, "GreaterThanThreshold"),
         ("Webhook unreachable", "5xx", 0, "GreaterThanThreshold"),
     ],
@@ -178,10 +180,10 @@ def test_who_is_told_is_a_setting(stack: Synthesised, with_domain: Synthesised) 
     assert with_domain.one("SNS::Subscription")["Endpoint"] == "operators@example.com"
 
 
-def test_saved_queries_ask_all_three_parts_for_names_that_exist(stack: Synthesised) -> None:
+def test_saved_queries_ask_all_parts_for_names_that_exist(stack: Synthesised) -> None:
     saved = stack.of_type("Logs::QueryDefinition").values()
     assert {one["Name"] for one in saved} == {f"patchthrough-prod/{name}" for name in QUERIES}
-    assert all(len(one["LogGroupNames"]) == 3 for one in saved)
+    assert all(len(one["LogGroupNames"]) == 4 for one in saved)
     for lines in QUERIES.values():
         for name in re.findall(r'"([a-z_]+\.[a-z_]+)"', " ".join(lines)):
             assert name in events.VOCABULARY

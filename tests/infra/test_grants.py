@@ -28,7 +28,13 @@ def may(actions: tuple[str, ...], resource: str) -> Grants:
 ALLOWED: dict[str, Grants] = {
     "WebhookAnswersRole": may(LOG, "WebhookLogs")
     | may(("dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"), "LedgerTable")
+    | may(("sqs:SendMessage",), "MessagesQueue")
+    | may(("sqs:SendMessage",), "TransfersQueue")
     | may(("secretsmanager:GetSecretValue",), AUTH_TOKEN),
+    "MessagesDeliverRole": may(LOG, "MessagesLogs")
+    | may(("dynamodb:GetItem", "dynamodb:UpdateItem"), "LedgerTable")
+    | may(("secretsmanager:GetSecretValue",), "MessagesSecret")
+    | may(RECEIVE, "MessagesQueue"),
     "RelayTaskTaskRole": may(("dynamodb:GetItem", "dynamodb:UpdateItem"), "LedgerTable")
     | may(("secretsmanager:GetSecretValue",), AUTH_TOKEN)
     | may(("secretsmanager:GetSecretValue",), OPENAI)
@@ -61,7 +67,15 @@ OUT_OF_SCOPE = [
     ("RelayTaskTaskRole", "secretsmanager:PutSecretValue", OPENAI),
     ("WebhookAnswersRole", "secretsmanager:GetSecretValue", OPENAI),
     ("WebhookAnswersRole", "secretsmanager:GetSecretValue", REST),
-    ("WebhookAnswersRole", "sqs:SendMessage", "TransfersQueue"),
+    ("WebhookAnswersRole", "sqs:ReceiveMessage", "TransfersQueue"),
+    ("WebhookAnswersRole", "sqs:SendMessage", "TransfersDeadLetters"),
+    ("WebhookAnswersRole", "sqs:ReceiveMessage", "MessagesQueue"),
+    ("WebhookAnswersRole", "secretsmanager:GetSecretValue", "MessagesSecret"),
+    ("MessagesDeliverRole", "secretsmanager:GetSecretValue", REST),
+    ("MessagesDeliverRole", "dynamodb:PutItem", "LedgerTable"),
+    ("MessagesDeliverRole", "sns:Publish", "arn:aws:sns:us-east-1:123456789012:other"),
+    ("MessagesDeliverRole", "sqs:SendMessage", "MessagesQueue"),
+    ("RelayTaskTaskRole", "sqs:SendMessage", "MessagesQueue"),
     ("WebhookAnswersRole", "dynamodb:Query", "LedgerTable"),
     ("TransfersTransferRole", "secretsmanager:GetSecretValue", AUTH_TOKEN),
     ("TransfersTransferRole", "secretsmanager:GetSecretValue", OPENAI),

@@ -165,10 +165,10 @@ class TestTheWebhook:
         assert (stage["StageName"], stage["AutoDeploy"]) == ("$default", True)
         assert stack.one("ApiGatewayV2::Route")["RouteKey"] == "POST /voice/{question}"
 
-    def test_every_route_of_the_function_has_a_way_in(self) -> None:
-        routes = re.findall(r'@app\.post\("([^"]+)"\)', Path(webhook_handler.__file__).read_text())
-        assert len(routes) == 6
-        assert all(re.fullmatch(r"/voice/[^/]+", route) for route in routes)
+    def test_every_route_of_the_function_has_a_way_in(self, stack: Synthesised) -> None:
+        routes = re.findall(r'@app\.post\(f?"([^"]+)"\)', Path(webhook_handler.__file__).read_text())
+        assert routes == ["/voice/{name}"]
+        assert stack.one("ApiGatewayV2::Route")["RouteKey"] == "POST /voice/{question}"
 
     def test_it_is_throttled_and_its_log_knows_no_caller(self, stack: Synthesised) -> None:
         stage = stack.one("ApiGatewayV2::Stage")
@@ -251,7 +251,10 @@ class TestTheWhole:
     def test_S12_no_secret_has_a_place_in_the_output(self, stack: Synthesised) -> None:
         for path in stack.directory.glob("*.json"):
             assert "{{resolve:secretsmanager" not in path.read_text()
-        assert not stack.of_type("SecretsManager::Secret")
+        # The one secret of the stack's own is made by AWS, and nobody has seen it.
+        for made in stack.of_type("SecretsManager::Secret").values():
+            assert "GenerateSecretString" in made
+            assert "SecretString" not in made
         assert {one["Type"] for one in stack.template["Parameters"].values()} == {"AWS::SSM::Parameter::Value<String>"}
 
     def test_S12_secrets_are_named_where_they_are_used(self, stack: Synthesised) -> None:

@@ -80,7 +80,7 @@ PROMISED = {
         "test_a_copy_opens_its_own_connection_and_reads_its_secrets_anew",
     ),
     "alarms link their headings": (ALARMS, "test_every_alarm_links_its_heading"),
-    "saved queries": (ALARMS, "test_saved_queries_ask_all_three_parts_for_names_that_exist"),
+    "saved queries": (ALARMS, "test_saved_queries_ask_all_parts_for_names_that_exist"),
     "protection before the 101": (PROTECTION, "test_R31_the_101_waits_for_the_protection_of_the_task"),
     "gauge each 10 s, another name while draining": (GAUGE, "test_a_draining_task_publishes_another_name"),
     "image: slim, pinned, hashes": (IMAGE, "test_S21_packages_come_from_the_lock_file_with_their_hashes"),
