@@ -16,13 +16,15 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m simulators", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     demo = commands.add_parser("demo", help="play a whole spoken call and leave a folder to listen to")
-    demo.add_argument("--scenario", default="billing", help="billing, hours, press-zero, no-answer or caller-hangs-up")
+    demo.add_argument("--scenario", default="billing", help="the name of a file in simulators/scenarios")
     demo.add_argument("--runs-dir", type=Path, default=Path("runs"), help="where the folder is made")
     commands.add_parser("serve", help="run the local stack and wait for calls")
     deploy = commands.add_parser("deploy-local", help="deploy into an AWS emulator and play calls through it")
     deploy.add_argument("--keep", action="store_true", help="leave the emulator running, with the stack in it")
     commands.add_parser("destroy-local", help="destroy what deploy-local --keep left")
     commands.add_parser("cli-reference", help="write docs/reference/cli.md by running its commands")
+    escalation = commands.add_parser("escalation", help="write docs/reference/escalation.md by playing its calls")
+    escalation.add_argument("--at-once", type=int, default=12, help="how many calls are up at the same time")
     arguments = parser.parse_args(argv)
     _spare_loopback()
     try:
@@ -35,6 +37,10 @@ def main(argv: list[str] | None = None) -> int:
 
             deploys = arguments.command == "deploy-local"
             return program.deploy_local(keep=arguments.keep) if deploys else program.destroy_local()
+        if arguments.command == "escalation":
+            from simulators.escalation import command  # noqa: PLC0415 - likewise
+
+            return command.write(os.environ, at_once=arguments.at_once)
         if arguments.command == "cli-reference":
             from simulators.deployed import reference  # noqa: PLC0415 - likewise
 

@@ -21,11 +21,11 @@ from simulators.carrier import Call, Carrier, Number
 from simulators.event_log import Event, EventLog
 from simulators.model import Prompt, Say
 from simulators.model import Turn as ModelTurn
-from simulators.model.listening import ListeningMind
 from simulators.report import page, story
 from simulators.report.run import Run, Turn, moment, of_call
 from simulators.report.timeline import LiveTimeline
 from simulators.scenarios import Scenario
+from simulators.scenarios.mind import ScenarioMind
 from simulators.settings import Settings
 from simulators.stack import local_stack
 from simulators.voices import Voice, speak
@@ -103,7 +103,7 @@ async def play(call: Call, scenario: Scenario, log: EventLog, timeline: LiveTime
     )
 
 
-class ToldMind(ListeningMind):
+class ToldMind(ScenarioMind):
     """Tells what it understands and what it is about to say."""
 
     def __init__(self, tell: Callable[[str, str], None]) -> None:
@@ -129,7 +129,7 @@ def place(carrier: Carrier, webhook: str, scenario: Scenario, agent: AgentFile) 
         voice_url=f"{webhook}/voice/incoming", status_callback=f"{webhook}/voice/call-status"
     )
     for key, callee in scenario.callees.items():
-        carrier.callees[agent.destinations[key].number] = callee
+        carrier.callees[key if key.startswith("+") else agent.destinations[key].number] = callee
     return carrier.place_call(from_=CALLER, to=CALLED, caller=scenario.script(), patience=CALL_SECONDS)
 
 
@@ -173,15 +173,25 @@ def _find(text: str, voice: Voice, recording: bytes, position: int) -> int:
 
 @contextmanager
 def _agent_file(settings: Settings, scenario: Scenario) -> Iterator[Path]:
-    """The agent file with the scenario's shorter ringing."""
+    """The agent file as the scenario has it."""
     content: dict[str, Any] = yaml.safe_load(settings.agent_file.read_text(encoding="utf-8"))
     for key, seconds in scenario.ring_seconds.items():
         if key in content["destinations"]:
             content["destinations"][key]["ring_seconds"] = seconds
+    content = _merged(content, scenario.agent)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "agent.yaml"
         path.write_text(yaml.safe_dump(content, allow_unicode=True), encoding="utf-8")
         yield path
+
+
+def _merged(content: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    """`content` with what `other` says instead; None removes."""
+    merged = {**content}
+    for name, value in other.items():
+        old = merged.get(name)
+        merged[name] = _merged(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return {name: value for name, value in merged.items() if value is not None}
 
 
 def _say(text: str) -> None:

@@ -26,6 +26,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from contracts.ledger import Ledger
 from functions.environment import EnvironmentRefused
+from functions.messages import handler as messages
 from functions.transfer import handler as transfer
 from functions.transfer.directory import DirectoryRefused
 from functions.voice_webhook import handler as voice_webhook
@@ -210,6 +211,8 @@ def _environment(
         "OPENAI_API_KEY_SECRET": resources.openai_secret,
         "LEDGER_TABLE": resources.ledger_table,
         "TRANSFER_QUEUE_URL": resources.queue_url,
+        "MESSAGE_QUEUE_URL": resources.message_queue_url,
+        "MESSAGE_WEBHOOK_SECRET": resources.message_secret,
         "AGENT_FILE": str(settings.agent_file.resolve()),
         "PUBLIC_WEBHOOK_ORIGIN": settings.webhook_origin or f"http://127.0.0.1:{ports[0]}",
         "PUBLIC_MEDIA_ORIGIN": settings.media_origin or f"ws://127.0.0.1:{ports[1]}",
@@ -231,12 +234,14 @@ async def _functions(
     region = told["AWS_REGION"]
     try:
         transfers = transfer.build(told, sqs=clients("sqs"), **shared)
-        webhook = voice_webhook.build(told, **shared)
+        delivery = messages.build(told, clients=clients, stream=log)
+        webhook = voice_webhook.build(told, sqs=clients("sqs"), **shared)
     except (EnvironmentRefused, DirectoryRefused) as error:
         raise StackError("the functions", str(error), "correct what it names") from error
     for name, queue_url, handler in (
         ("transfer", resources.queue_url, transfers.handler),
         ("transfer-last-resort", resources.dead_letter_url, transfers.last_resort),
+        ("messages", resources.message_queue_url, delivery),
     ):
         function = Function(name=name, handler=handler, timeout=TIMING.transfer, region=region)
         source = EventSource(client=clients("sqs"), queue_url=queue_url, function=function)

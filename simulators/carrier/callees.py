@@ -29,6 +29,7 @@ class Callee:
         talks_for: Seconds for which `says` is repeated, a second apart; None says it once.
         hangs_up_after: Seconds between being bridged and hanging up; None stays until the other side has gone.
         presses: Keys pressed once a whisper has been heard ("press 1 to accept").
+        leaves_whisper: Hangs up in the middle of it instead.
     """
 
     answer: Answer = "answers"
@@ -37,6 +38,7 @@ class Callee:
     talks_for: float | None = None
     hangs_up_after: float | None = None
     presses: str = ""
+    leaves_whisper: bool = False
 
     async def live(self, line: Line, exchange: Exchange) -> None:
         """Be on the line from answering to the end."""
@@ -44,9 +46,8 @@ class Callee:
             if self.answer == "voicemail":
                 greeting = self.says or "You have reached our voicemail. Please leave a message after the tone."
                 await line.say(await self._speech(greeting, exchange) + audio.tone([1000], 400))
-            elif self.presses:
-                await line.quiet(400)
-                await line.press(self.presses)
+            else:
+                await self.screened(line)
             await line.connected_to_person()
             leaving = self._leaving(line)
             try:
@@ -57,6 +58,15 @@ class Callee:
                 leaving.cancel()
         except LineDropped:
             pass
+
+    async def screened(self, line: Line) -> None:
+        """Answer a whisper, if there is anything to answer it with."""
+        if self.leaves_whisper:
+            await line.hears(200)
+            await line.hang_up()
+        elif self.presses:
+            await line.quiet(400)
+            await line.press(self.presses)
 
     async def _talk(self, line: Line, speech: bytes) -> None:
         begun = line.ms

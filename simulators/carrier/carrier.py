@@ -239,7 +239,7 @@ class Carrier:
         call = new_call(
             self.exchange, from_=form["From"], to=form["To"], direction="outbound-api", number=number, line=Line()
         )
-        callee = self.callees.get(form["To"], Callee(answer="failed", after=0.0))
+        callee = self.exchange.callee(form["To"], form["From"]) or Callee(answer="failed", after=0.0)
         self.exchange.spawn(self._ring_out(Leg(call, callee, None), step, seconds))
         return call
 
@@ -251,5 +251,6 @@ class Carrier:
             leg.call.finish("no-answer", by="carrier")
             return
         if answered:
-            leg.call.open_line.bridged = True
+            # Whoever has a key to press talks to people only, and meets them in a conference.
+            leg.call.open_line.bridged = not (leg.callee.presses or leg.callee.leaves_whisper)
             await leg.call.run(step, perform)

@@ -78,6 +78,9 @@ async def _dial_parties(call: Call, verb: Element, nouns: Sequence[Element], doc
                 if winner is not None:
                     break
         if winner is not None:
+            for leg in legs:
+                if leg is not winner:
+                    leg.call.hang_up("dial")
             await _bridge(call, winner, verb)
     finally:
         for leg in legs:
@@ -112,6 +115,8 @@ class Leg:
         if self.callee.answer == "no-answer":
             await asyncio.Event().wait()
         await asyncio.sleep(self.callee.after)
+        if self.call.resource.ended:
+            return False
         if self.callee.answer not in {"answers", "voicemail"}:
             declined = self.call.exchange.variants.declined_status
             self.result = {"busy": "busy", "declines": declined}.get(self.callee.answer, "failed")
@@ -178,7 +183,8 @@ def _leg(call: Call, verb: Element, noun: Element, base: str) -> Leg:
         visible_after=exchange.variants.child_visibility_seconds,
     )
     call.note("leg", child.sid)
-    callee = exchange.callees.get(to, _NO_ONE)
+    # https://www.twilio.com/docs/voice/twiml/sip: what follows the "?" are headers, not the address.
+    callee = exchange.callee(to.partition("?")[0], call.resource.to) or _NO_ONE
     if noun.get("machineDetection"):
         child.resource.answered_by = "machine_start" if callee.answer == "voicemail" else "human"
     url = noun.get("url")

@@ -73,6 +73,10 @@ class Exchange:
         task.add_done_callback(self.tasks.discard)
         return task
 
+    def callee(self, to: str, called: str) -> Callee | None:
+        """Who picks up at `to` for a caller of the number `called`: the one of "TO via CALLED", else of "TO"."""
+        return self.callees.get(f"{to} via {called}") or self.callees.get(to)
+
     async def speech(self, text: str, voice: str) -> bytes:
         """Mu-law of a spoken text."""
         return await asyncio.to_thread(self.speak, text, voice)

@@ -50,6 +50,8 @@ class Rest:
         app.router.add_get(ACCOUNT_PATH + "/Calls.json", self._list)
         app.router.add_get(ACCOUNT_PATH + "/Calls/{sid}.json", self._fetch)
         app.router.add_post(ACCOUNT_PATH + "/Calls/{sid}.json", self._update)
+        app.router.add_get(ACCOUNT_PATH + "/Conferences.json", self._conferences)
+        app.router.add_get(ACCOUNT_PATH + "/Conferences/{conference}/Participants.json", self._participants)
         AccountApi(carrier.account, carrier.numbers, carrier.debugger).add_routes(app.router)
         HostingApi(carrier.hosting, carrier.account_sid).add_routes(app.router)
         app.middlewares.append(self._guard)
@@ -143,6 +145,35 @@ class Rest:
             and all(getattr(call.resource, field) == query[name] for name, field in wanted.items() if name in query)
         ]
         return page_2010(request, "calls", [resource.as_json() for resource in found])
+
+    async def _conferences(self, request: web.Request) -> web.Response:
+        """https://www.twilio.com/docs/voice/api/conference-resource; only those in progress are remembered."""
+        query = request.query
+        rooms = self._carrier.exchange.conferences.values() if query.get("Status", "") in {"", "in-progress"} else ()
+        account, base = self._carrier.account_sid, f"/2010-04-01/Accounts/{self._carrier.account_sid}/Conferences"
+        records = [
+            {
+                "sid": room.sid,
+                "account_sid": account,
+                "friendly_name": room.name,
+                "status": "in-progress",
+                "uri": f"{base}/{room.sid}.json",
+                "subresource_uris": {"participants": f"{base}/{room.sid}/Participants.json"},
+            }
+            for room in rooms
+            if query.get("FriendlyName", room.name) == room.name
+        ]
+        return page_2010(request, "conferences", records)
+
+    async def _participants(self, request: web.Request) -> web.Response:
+        """https://www.twilio.com/docs/voice/api/conference-participant-resource."""
+        sid = request.match_info["conference"]
+        room = next((one for one in self._carrier.exchange.conferences.values() if one.sid == sid), None)
+        if room is None:
+            raise not_found(request)
+        shared = {"account_sid": self._carrier.account_sid, "conference_sid": sid, "status": "connected"}
+        records = [{**shared, "call_sid": call.sid} for call in room.members.values()]
+        return page_2010(request, "participants", records)
 
     async def _create(self, request: web.Request) -> web.Response:
         form = await form_of(request)

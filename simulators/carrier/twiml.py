@@ -82,7 +82,7 @@ _MACHINE: Final = (
 )
 _RECORDING: Final = "recordingStatusCallback recordingStatusCallbackMethod recordingStatusCallbackEvent trim"
 _SSML: Final = "break emphasis lang p phoneme prosody s say-as sub w"
-_VERBS: Final = "Say Play Pause Gather Record Dial Connect Enqueue Redirect Hangup Reject"
+_VERBS: Final = "Say Play Pause Gather Record Dial Connect Enqueue Leave Redirect Hangup Reject"
 _RULES: Final = {
     "Response": _rule("", _VERBS),
     "Say": _rule("voice language loop", _SSML, text=True),
@@ -119,6 +119,7 @@ _RULES: Final = {
     "Parameter": _rule("name value"),
     "Identity": _rule(text=True),
     "Enqueue": _rule("action method maxQueueSize waitUrl waitUrlMethod workflowSid", "Task", text=True),
+    "Leave": _rule(),
     "Task": _rule("priority timeout", text=True),
     "Redirect": _rule("method", text=True),
     "Hangup": _rule("", "Parameter"),

@@ -148,19 +148,42 @@ async def record(call: Call, verb: Element, document: Document) -> Step | None:
             key = digit
 
     silence_ms, most_ms = verb.number("timeout", 5) * 1000, verb.number("maxLength", 3600) * 1000
-    with line.connect(listener=hear, keys=pressed):
-        await line.until(lambda: bool(key) or quiet_ms >= silence_ms or len(heard) >= most_ms * 8)
-    if audio.level(bytes(heard)) < AUDIBLE_DBFS - 10:
+    try:
+        with line.connect(listener=hear, keys=pressed):
+            await line.until(lambda: bool(key) or quiet_ms >= silence_ms or len(heard) >= most_ms * 8)
+    except asyncio.CancelledError:
+        # https://www.twilio.com/docs/voice/twiml/record#attributes-action: asked also when the caller hangs up.
+        if call.taken_by == "caller" and (kept := _keep(call, verb, document, bytes(heard))):
+            asked = follow(verb, document, kept | {"Digits": "hangup"})
+            if asked:
+                call.inform(asked.url, asked.parameters, asked.method)
+        raise
+    kept = _keep(call, verb, document, bytes(heard))
+    if not kept:
         return None
-    sid = new_sid("RE")
-    call.exchange.recordings[sid] = bytes(heard)
-    parameters = {
-        "RecordingSid": sid,
-        "RecordingUrl": f"https://api.twilio.com/{API_VERSION}/Accounts/{call.exchange.account_sid}/Recordings/{sid}",
-        "RecordingDuration": str(len(heard) // 8000),
-        "Digits": key,
-    }
+    parameters = kept | {"Digits": key}
     return follow(verb, document, parameters) or Fetch(document.url, verb.get("method", "POST"), parameters)
+
+
+def _keep(call: Call, verb: Element, document: Document, heard: bytes) -> dict[str, str]:
+    """Keep a recording that is not empty, and report it to `recordingStatusCallback`; nothing for an empty one.
+
+    https://www.twilio.com/docs/voice/twiml/record#attributes-recording-status-callback
+    """
+    if audio.level(heard) < AUDIBLE_DBFS - 10:
+        return {}
+    exchange, sid = call.exchange, new_sid("RE")
+    exchange.recordings[sid] = heard
+    call.note("recorded", sid)
+    kept = {
+        "RecordingSid": sid,
+        "RecordingUrl": f"https://api.twilio.com/{API_VERSION}/Accounts/{exchange.account_sid}/Recordings/{sid}",
+        "RecordingDuration": str(len(heard) // 8000),
+    }
+    if verb.get("recordingStatusCallback"):
+        url = resolve(document.url, verb.get("recordingStatusCallback"))
+        call.inform(url, {**kept, "RecordingStatus": "completed", "RecordingChannels": "1"})
+    return kept
 
 
 SIMPLE: Final[Verbs] = {

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import secrets as random_secrets
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from threading import Lock, Thread
@@ -20,6 +21,7 @@ from infra.settings import Timing
 if TYPE_CHECKING:
     from boto3.session import Session
 
+MESSAGE_RECEIVES = 15  # as infra/messages.py, which is not imported: the CDK takes seconds to start
 TIMING = Timing(max_call_minutes=30)
 """What is deployed; the queue's and the functions' times do not depend on how long a call may be."""
 
@@ -89,10 +91,12 @@ class Resources:
     auth_token_secret: str
     rest_secret: str
     openai_secret: str
+    message_queue_url: str
+    message_secret: str
 
 
 def provision(session: Session, endpoint_url: str | None, secrets: Secrets, *, prefix: str) -> Resources:
-    """Make ledger table, transfer queue with its dead-letter queue and the three secrets; idempotent.
+    """Make ledger table, both queues with their dead-letter queues and the secrets; idempotent.
 
     Args:
         session: where region and credentials come from.
@@ -103,11 +107,9 @@ def provision(session: Session, endpoint_url: str | None, secrets: Secrets, *, p
     table = f"{prefix}-ledger"
     _make_table(session.client("dynamodb", endpoint_url=endpoint_url), table)
     sqs = session.client("sqs", endpoint_url=endpoint_url)
-    dead = _make_queue(sqs, f"{prefix}-transfers-dead", {})
-    dead_arn = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    redrive = json.dumps({"deadLetterTargetArn": dead_arn, "maxReceiveCount": str(TIMING.receives)})
     retention = {"MessageRetentionPeriod": str(TIMING.retention)}
-    queue = _make_queue(sqs, f"{prefix}-transfers", {"RedrivePolicy": redrive, **retention})
+    queue, dead = _make_queues(sqs, f"{prefix}-transfers", TIMING.receives, retention)
+    messages, _ = _make_queues(sqs, f"{prefix}-messages", MESSAGE_RECEIVES, {})
     manager = session.client("secretsmanager", endpoint_url=endpoint_url)
     rest = {"username": secrets.account_sid, "password": secrets.auth_token}
     return Resources(
@@ -119,7 +121,19 @@ def provision(session: Session, endpoint_url: str | None, secrets: Secrets, *, p
         ),
         rest_secret=_put_secret(manager, f"{prefix}/twilio-rest", json.dumps(rest)),
         openai_secret=_put_secret(manager, f"{prefix}/openai-api-key", secrets.openai_api_key),
+        message_queue_url=messages,
+        message_secret=_put_secret(
+            manager, f"{prefix}/message-webhook", json.dumps({"current": random_secrets.token_urlsafe(32)})
+        ),
     )
+
+
+def _make_queues(sqs: Any, name: str, receives: int, attributes: dict[str, str]) -> tuple[str, str]:
+    """A queue and where its messages go after so many receives."""
+    dead = _make_queue(sqs, f"{name}-dead", {})
+    dead_arn = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    redrive = json.dumps({"deadLetterTargetArn": dead_arn, "maxReceiveCount": str(receives)})
+    return _make_queue(sqs, name, {"RedrivePolicy": redrive, **attributes}), dead
 
 
 def _make_queue(sqs: Any, name: str, attributes: dict[str, str]) -> str:

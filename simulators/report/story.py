@@ -22,7 +22,11 @@ STAGES: Mapping[str, str] = {
     events.TRANSFER_ANSWERED.name: "transfer: Twilio has answered",
     events.TRANSFER_DIALLED.name: "transfer: the line rings",
     events.LEG_STATUS.name: "webhook: the person's phone: {status}",
+    events.TRANSFER_ACCEPTED.name: "webhook: the person accepts with a key",
+    events.TRANSFER_DECLINED.name: "webhook: the person does not take the call: {verdict}",
+    events.TRANSFER_ADVANCED.name: "webhook: {outcome}, so {destination} is tried",
     events.TRANSFER_BRIDGED.name: "webhook: bridged",
+    events.MESSAGE_TAKEN.name: "webhook: a message is taken",
     events.TRANSFER_OVER.name: "webhook: the attempt is over: {outcome}",
     events.DIAL_ENDED.name: "webhook: the dial has ended: {dial_status}",
     events.CALL_ENDED.name: "webhook: the call has ended",
@@ -68,7 +72,9 @@ def stages(lines: Sequence[Line]) -> list[Stage]:
         if name == events.RESPONSE_AUDIO.name and not greeted:
             greeted, label = True, _FIRST_AUDIO
         elif name in STAGES:
-            label = STAGES[name].format_map({**dict.fromkeys(("status", "outcome", "dial_status"), "?"), **line})
+            label = STAGES[name].format_map(
+                {**dict.fromkeys(("status", "outcome", "dial_status", "verdict", "destination"), "?"), **line}
+            )
         else:
             continue
         at = moment(line)
@@ -113,15 +119,27 @@ def _with_the_agent(lines: Sequence[Line]) -> list[str]:
 def _attempts(lines: Sequence[Line]) -> list[str]:
     clauses: list[str] = []
     told: set[object] = set()
-    asked = 0.0
+    accepted: set[object] = set()
+    asked, rung = 0.0, "a person"
     for index, line in enumerate(lines):
         name, request, to = line["event"], line.get("request_id"), line.get("destination", "a person")
         if name == events.HANDOFF_ASKED.name:
             asked = moment(line)
+        elif name == events.TRANSFER_DIALLED.name:
+            rung = str(to)
+        elif name == events.TRANSFER_ACCEPTED.name:
+            accepted.add(request)
+        elif name == events.TRANSFER_ADVANCED.name:
+            clauses.append(
+                f"was sent to {rung}, which {_OUTCOMES.get(str(line.get('outcome')), 'did not take the call')}"
+            )
+        elif name == events.MESSAGE_TAKEN.name:
+            clauses.append(f"left a message of {line.get('seconds', '?')} s for {to}")
         elif name == events.TRANSFER_BRIDGED.name and request not in told:
             told.add(request)
             after = f" {moment(line) - asked:.1f} s after asking" if asked else ""
-            clauses.append(f"was put through to {to}{after}")
+            key = ", who accepted with a key," if request in accepted else ""
+            clauses.append(f"was put through to {to}{key}{after}")
         elif name == events.TRANSFER_OVER.name and line.get("outcome") in _OUTCOMES and request not in told:
             told.add(request)
             back = any(later["event"] == events.STREAM_STARTED.name for later in lines[index:])

@@ -36,7 +36,11 @@ class Person(Callee):
 
     async def live(self, line: Line, exchange: Exchange) -> None:
         """Be on the line from answering to the end."""
+        if self.answer == "voicemail":
+            await Callee.live(self, line, exchange)
+            return
         try:
+            await self.screened(line)
             await line.connected_to_person()
             for position, text in enumerate(self.lines):
                 if position:
@@ -61,8 +65,9 @@ class Scenario(_Strict):
     Attributes:
         title: What happens, for the report.
         caller: The caller's steps, as `ScriptedCaller.from_data` takes them; after the last the caller stays.
-        callees: Destination key to what its phone does.
+        callees: Destination key, or telephone number, to what that phone does.
         ring_seconds: Destination key to how long it rings here, to keep a demonstration short.
+        agent: What the agent file says differently here; mappings are merged, all else replaces.
         said: Who must have said something that matches a regular expression, in this order.
         expect: Events, with some of their fields, that must have happened in this order (others may lie between).
         never: Events that must not have happened.
@@ -72,6 +77,7 @@ class Scenario(_Strict):
     caller: tuple[Any, ...]
     callees: Mapping[str, Person] = {}
     ring_seconds: Mapping[str, int] = {}
+    agent: Mapping[str, Any] = {}
     said: tuple[Said, ...] = ()
     expect: tuple[Mapping[str, Any], ...]
     never: tuple[Mapping[str, Any], ...] = ()
