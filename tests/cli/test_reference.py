@@ -10,8 +10,9 @@ from typer.main import get_command
 
 from cli.app import app
 from simulators.deployed import reference
+from simulators.settings import ROOT
 
-ELSEWHERE = {"secrets set", "config push", "config pull"}  # a prompt, and what the emulator has no service for
+ELSEWHERE = {"secrets set", "config push", "config pull", "config forget"}  # a prompt, and what changes a stage
 
 
 def names(command: Any, above: str = "") -> Iterator[str]:
@@ -29,4 +30,4 @@ def test_every_command_is_on_the_page_as_it_was_run() -> None:
 def test_the_page_shows_what_is_listed_and_no_place_of_the_machine_it_was_made_on() -> None:
     page = reference.PAGE.read_text(encoding="utf-8")
     assert page.count("\n$ ./patchthrough ") == len(reference.commands())
-    assert str(reference.ROOT) not in page
+    assert str(ROOT) not in page
