@@ -57,7 +57,6 @@ class Metric(StrEnum):
     MODEL_FAILURES = "ModelFailures"
     EFFECT_FAILURES = "EffectFailures"
     PROTECTION_ERRORS = "ProtectionErrors"
-    CONFIGS_REFUSED = "ConfigsRefused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +80,5 @@ LOGGED: Mapping[Metric, Logged] = {
     Metric.PROTECTION_ERRORS: Logged(
         events.EFFECT_FAILED, {"effect": "task_protection"}, {"error": "DEPLOYMENT_BLOCKED"}
     ),
-    Metric.CONFIGS_REFUSED: Logged(events.CONFIG_REFUSED),
 }
 """What the relay's log is counted for."""

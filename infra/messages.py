@@ -39,10 +39,11 @@ class Messages(Construct):
         self._settings = settings
         self.dead_letters = self._queue("DeadLetters")
         self.queue = self._queue("Queue", sqs.DeadLetterQueue(queue=self.dead_letters, max_receive_count=RECEIVES))
+        name = f"patchthrough/{settings.stage}/message-webhook"
         self.secret = secretsmanager.Secret(
             self,
             "Secret",
-            secret_name=f"patchthrough/{settings.stage}/message-webhook",
+            secret_name=name,
             description="What signs the messages that are posted; whoever receives them checks with it",
             generate_secret_string=secretsmanager.SecretStringGenerator(
                 secret_string_template="{}",  # noqa: S106 - the value is made by AWS
@@ -61,7 +62,7 @@ class Messages(Construct):
             environment={
                 **environment,
                 "MESSAGE_QUEUE_URL": self.queue.queue_url,
-                "MESSAGE_WEBHOOK_SECRET": self.secret.secret_name,
+                "MESSAGE_WEBHOOK_SECRET": name,
             },
             log_group=log_group,
         )

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import random
 import socket
 import sys
 import time
@@ -146,14 +147,17 @@ def free_port(port: int, name: str) -> int:
     Raises:
         StackError: it is taken; `name` is the variable that moves it.
     """
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError as error:
-            why = f"cannot be used ({error.strerror})"
-            raise StackError(f"port {port}", why, f"stop the program that uses it, or set {name} to another") from error
-        return int(probe.getsockname()[1])
+    # Below the range from which connections get theirs: what is free now stays free until it is used.
+    for candidate in [port] if port else random.sample(range(20000, 32000), 20):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", candidate))
+            except OSError as error:
+                why = f"cannot be used ({error.strerror})"
+                continue
+            return candidate
+    raise StackError(f"port {port or 'of any number'}", why, f"stop the program that uses it, or set {name} to another")
 
 
 async def _cloud(up: AsyncExitStack, settings: Settings) -> tuple[boto3.Session, str, Resources]:

@@ -10,6 +10,7 @@ from contracts.destination import Directory
 from contracts.directory import parse
 from contracts.transfer import Outcome
 from functions.transfer.carrier import Refused
+from functions.transfer.dial_twiml import MAX_TWIML_CHARS
 from tests.functions.call_world import CallWorld
 from tests.functions.persons import LIVE, Person
 from tests.functions.world import CALL_SID
@@ -172,6 +173,14 @@ class TestHunting:
         world.timeline.run(600)
         assert outcomes(world) == [("billing", outcome)]
         assert world.exchange.fate == ("hung up on: " if result == "bridged" else "with the agent")
+
+    def test_S9_what_is_too_long_for_an_update_is_answered_by_the_webhook(self) -> None:
+        numbers = [f"+1555010{n:04}" for n in range(10)]
+        desk = {"mode": "screened", "ring": "at_once", "targets": [{"phone": number} for number in numbers]}
+        world = played(people(desk), {numbers[7]: Person()})
+        assert all(len(twiml) <= MAX_TWIML_CHARS for twiml in world.exchange.updates)
+        assert "stream-ended" in world.exchange.updates[0]
+        assert world.exchange.bridged == [numbers[7]]
 
     def test_waiting_is_bounded_by_the_file(self) -> None:
         desk = {"targets": [{"phone": f"+1555010{n:04}", "ring_seconds": 20} for n in range(10)]}

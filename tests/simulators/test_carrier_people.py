@@ -82,7 +82,7 @@ async def test_a_ring_that_rest_ends_is_never_answered() -> None:
 
 async def test_two_calls_meet_in_a_room_that_rest_shows() -> None:
     room = '<Dial><Conference endConferenceOnExit="true" waitUrl="">room</Conference></Dial>'
-    async with world(**{"in": room, "person": room}) as here:
+    async with world(**{"in": room, "person": WHISPER, "key": room}) as here:
         here.carrier.callees[PERSON] = Callee(after=0, says=TONE, presses="1", hangs_up_after=1.0)
         client = moved_client(here.carrier)
         call = place(here)
