@@ -87,8 +87,8 @@ destroy: node_modules/.bin/cdk ## Put the numbers back and remove everything tha
 	@$(RUN) -m infra.leftovers $(STAGE)
 	@rm -f cdk-outputs-$(STAGE).json
 
-deploy-local: node_modules/.bin/cdk .emulator/.synced ## The same deployment into an AWS emulator, with calls through it (KEEP=1 leaves it running)
-	@exec $(RUN) -m simulators deploy-local $(if $(KEEP),--keep)
+deploy-local: node_modules/.bin/cdk .emulator/.synced ## The same deployment into an AWS emulator, with calls through it (KEEP=1 leaves it running; SCENARIO=screened,attended,…)
+	@exec $(RUN) -m simulators deploy-local $(if $(KEEP),--keep) $(if $(filter-out file,$(origin SCENARIO)),--scenario $(SCENARIO))
 
 destroy-local: .venv/.synced ## Destroy what `make deploy-local KEEP=1` left
 	@exec $(RUN) -m simulators destroy-local

@@ -20,6 +20,7 @@ def main(argv: list[str] | None = None) -> int:
     demo.add_argument("--runs-dir", type=Path, default=Path("runs"), help="where the folder is made")
     commands.add_parser("serve", help="run the local stack and wait for calls")
     deploy = commands.add_parser("deploy-local", help="deploy into an AWS emulator and play calls through it")
+    deploy.add_argument("--scenario", default="", help="names of scenarios to play, between commas")
     deploy.add_argument("--keep", action="store_true", help="leave the emulator running, with the stack in it")
     commands.add_parser("destroy-local", help="destroy what deploy-local --keep left")
     commands.add_parser("cli-reference", help="write docs/reference/cli.md by running its commands")
@@ -35,8 +36,10 @@ def main(argv: list[str] | None = None) -> int:
         if arguments.command.endswith("-local"):
             from simulators.deployed import program  # noqa: PLC0415 - likewise
 
-            deploys = arguments.command == "deploy-local"
-            return program.deploy_local(keep=arguments.keep) if deploys else program.destroy_local()
+            if arguments.command == "destroy-local":
+                return program.destroy_local()
+            names = [name for name in arguments.scenario.split(",") if name]
+            return program.deploy_local(names, keep=arguments.keep)
         if arguments.command == "escalation":
             from simulators.escalation import command  # noqa: PLC0415 - likewise
 

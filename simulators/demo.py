@@ -6,7 +6,6 @@ import asyncio
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -49,8 +48,11 @@ def demo(name: str, runs: Path, environ: Mapping[str, str]) -> int:
     scenario = scenarios.load(name)
     heeded = {key: environ[key] for key in _HEEDED if key in environ}
     settings = replace(Settings.from_env(heeded), webhook_port=0, relay_port=0, drain_seconds=1)
-    with _agent_file(settings, scenario) as path, LiveTimeline() as timeline:
-        run = asyncio.run(_perform(scenario, replace(settings, agent_file=path), environ, timeline))
+    with tempfile.TemporaryDirectory() as temporary, LiveTimeline() as timeline:
+        settings = replace(
+            settings, agent_file=agent_file(settings.agent_file, scenario, Path(temporary) / "agent.yaml")
+        )
+        run = asyncio.run(_perform(scenario, settings, environ, timeline))
     folder = runs / run.call_sid
     page.write(folder, run)
     lacking = conclude(run, scenario, folder)
@@ -171,18 +173,14 @@ def _find(text: str, voice: Voice, recording: bytes, position: int) -> int:
     return recording.find(speak(text, voice)[: 400 * audio.BYTES_PER_MS], position)
 
 
-@contextmanager
-def _agent_file(settings: Settings, scenario: Scenario) -> Iterator[Path]:
-    """The agent file as the scenario has it."""
-    content: dict[str, Any] = yaml.safe_load(settings.agent_file.read_text(encoding="utf-8"))
+def agent_file(original: Path, scenario: Scenario, changed: Path) -> Path:
+    """Write to `changed`, which it returns, the agent file at `original` as the scenario has it."""
+    content: dict[str, Any] = yaml.safe_load(original.read_text(encoding="utf-8"))
     for key, seconds in scenario.ring_seconds.items():
         if key in content["destinations"]:
             content["destinations"][key]["ring_seconds"] = seconds
-    content = _merged(content, scenario.agent)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "agent.yaml"
-        path.write_text(yaml.safe_dump(content, allow_unicode=True), encoding="utf-8")
-        yield path
+    changed.write_text(yaml.safe_dump(_merged(content, scenario.agent), allow_unicode=True), encoding="utf-8")
+    return changed
 
 
 def _merged(content: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """`python -m simulators deploy-local`: deploy into the emulator, play a call, deploy a change, play another, destroy.
 
+The calls are scenarios, each with the agent file it wants, so that between two of them an update is deployed.
+
 Steps are told as they end; the last line is what truly happened in the last call. Whatever fails, one line says what,
 why and what to do, and nothing is left running.
 """
@@ -12,11 +14,11 @@ import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Awaitable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from botocore.exceptions import BotoCoreError, ClientError
 
 from contracts.row import MalformedRow
@@ -25,29 +27,35 @@ from simulators.deployed import emulator
 from simulators.deployed.cdk import Cdk
 from simulators.deployed.deployment import STAGE, Deployment, assembly, deployment, leftovers
 from simulators.deployed.emulator import Emulator
-from simulators.deployed.tasks import Task
 from simulators.event_log import Event, EventLog
 from simulators.report import page, story
 from simulators.report.timeline import LiveTimeline
+from simulators.scenarios import Scenario
 from simulators.settings import ROOT, StackError
 
 FIRST_CALL = "billing"
-CALL_AFTER_UPDATE = "press-zero"
+CALL_AFTER_UPDATE = "press-zero"  # it finds another agent than the first
 GREETING = "Welcome to Northwind Energy. How can I help you today?"
 MAX_CALL_MINUTES = 20
-_CHANGED = "another-agent.yaml"
+# It changes what the functions hold and what the task is told.
+ANOTHER_AGENT: Mapping[str, Any] = {"greeting": GREETING, "limits": {"max_call_minutes": MAX_CALL_MINUTES}}
 _BUILD = ROOT / ".build"
 _KEPT = _BUILD / "deployed"
 _STATE = _KEPT / "emulator.json"
 _Result = TypeVar("_Result")
 
 
-def deploy_local(*, keep: bool) -> int:
-    """Run the whole of it; 0 only if both calls ended as they should. `keep` leaves the emulator and its stack running.
+def deploy_local(names: Sequence[str], *, keep: bool) -> int:
+    """Run the whole of it; 0 only if all calls ended as they should. `keep` leaves the emulator and its stack running.
+
+    Args:
+        names: the scenarios to play; none: two calls, with an update between them.
+        keep: whether the stack is left running at the end, for `destroy_local`.
 
     Raises:
-        StackError: something cannot be started, deployed or destroyed.
+        StackError: there is no such scenario, or something cannot be started, deployed or destroyed.
     """
+    calls = calls_of(names)
     if _STATE.exists():
         raise StackError("deploy-local", "a deployment was kept and still runs", "run 'make destroy-local' first")
     _BUILD.mkdir(exist_ok=True)
@@ -56,7 +64,7 @@ def deploy_local(*, keep: bool) -> int:
     if keep:
         folder = folder.rename(_KEPT)
     try:
-        return asyncio.run(_until_told(_deploy_local(folder, keep=keep)))
+        return asyncio.run(_until_told(_deploy_local(folder, calls, keep=keep)))
     finally:
         if not _STATE.exists():
             shutil.rmtree(folder, ignore_errors=True)
@@ -74,7 +82,7 @@ def destroy_local() -> int:
     state = json.loads(_STATE.read_text(encoding="utf-8"))
     cloud = Emulator(pid=state["pid"], port=state["port"], folder=_KEPT)
     try:
-        return asyncio.run(_until_told(_destroy_local(cloud)))
+        return asyncio.run(_until_told(_destroy_local(cloud, Path(state["agent_file"]))))
     finally:
         shutil.rmtree(_KEPT, ignore_errors=True)
 
@@ -107,28 +115,33 @@ async def _until_told(work: Coroutine[Any, Any, int]) -> int:
         raise StackError("AWS", " ".join(str(error).split()), "run it again, and change no file meanwhile") from error
 
 
-async def _deploy_local(folder: Path, *, keep: bool) -> int:
+async def _deploy_local(folder: Path, calls: Mapping[str, Scenario], *, keep: bool) -> int:
     cloud = await _step("MiniStack", emulator.start(folder))
     try:
-        status, sentence = await _perform(cloud, keep=keep)
+        async with _Stage.beside(cloud) as stage:
+            ended = [await stage.play(name, scenario) for name, scenario in calls.items()]
+            if not keep:
+                await _step("cdk destroy; nothing is left", stage.made.destroy())
     except BaseException:
         await cloud.stop()
         raise
     if keep:
-        _STATE.write_text(json.dumps({"pid": cloud.pid, "port": cloud.port}), encoding="utf-8")
+        state = {"pid": cloud.pid, "port": cloud.port, "agent_file": str(stage.made.agent_file)}
+        _STATE.write_text(json.dumps(state), encoding="utf-8")
         told = " ".join(f"{name}={value}" for name, value in cloud.environ().items())
         _say(f"kept; look at it with: {told} ./patchthrough status --stage {STAGE}; end it with 'make destroy-local'")
     else:
         await cloud.stop()
-    _say(sentence)
-    return status
+    for sentence, _ in ended:
+        _say(sentence)
+    return 1 if any(complaints for _, complaints in ended) else 0
 
 
-async def _destroy_local(cloud: Emulator) -> int:
+async def _destroy_local(cloud: Emulator, agent_file: Path) -> int:
     try:
         if cloud.runs:
             cdk = Cdk(environ=cloud.environ(), folder=cloud.folder)
-            await _step("cdk destroy", cdk.destroy(assembly(_KEPT, _KEPT / _CHANGED)))
+            await _step("cdk destroy", cdk.destroy(assembly(_KEPT, agent_file)))
             left = await asyncio.to_thread(leftovers, cloud)
             if left:
                 raise StackError(
@@ -140,45 +153,22 @@ async def _destroy_local(cloud: Emulator) -> int:
     return 0
 
 
-async def _perform(cloud: Emulator, *, keep: bool) -> tuple[int, str]:
-    """Deploy, call, deploy a change, call, destroy; returns the exit status and what happened in the last call."""
-    stage = _Stage()
-    async with deployment(cloud, stage.log, mind=stage.mind) as made:
-        await _step("cdk bootstrap, patchthrough secrets set, cdk synth", made.prepare())
-        await _step("cdk deploy", made.deploy())
-        for name, value in made.outputs.items():
-            _say(f"    {name:<20} {value}")
-        first = await _step("a task of the relay, as its definition says", made.start_task())
-        complaints, sentence = await stage.call(made, FIRST_CALL)
-        _say(sentence)
-        changed = another_agent(made.agent_file, cloud.folder)
-        await _step("cdk synth with another agent file", made.synth(changed))
-        await _step("cdk deploy, an update", made.deploy(changed))
-        await _step("a task of the new definition; the old one leaves", _replace(made, first))
-        more, sentence = await stage.call(made, CALL_AFTER_UPDATE)
-        if not keep:
-            await _step("cdk destroy; nothing is left", made.destroy())
-    return (1 if complaints or more else 0), sentence
-
-
-async def _replace(made: Deployment, old: Task) -> None:
-    new = await made.start_task()
-    if new.definition.arn == old.definition.arn:
-        raise StackError("cdk deploy", "the update left the task definition as it was", "see cdk-deploy.log")
-    await old.stop()
-
-
 class _Stage:
-    """Where calls are played: one log, and for each call a timeline of its own."""
+    """Where calls are played: a deployment, one log, and for each call a timeline of its own."""
 
     def __init__(self) -> None:
         self.log = EventLog(self._event)
+        self.made: Deployment
         self._timeline = LiveTimeline()
         self._loop = asyncio.get_running_loop()
 
-    def mind(self) -> demo.ToldMind:
-        """A mind that listens, and tells on the timeline."""
-        return demo.ToldMind(self._tell)
+    @classmethod
+    @asynccontextmanager
+    async def beside(cls, cloud: Emulator) -> AsyncIterator[_Stage]:
+        """A stage with everybody around a stack that is to be deployed in `cloud`."""
+        stage = cls()
+        async with deployment(cloud, stage.log, mind=lambda: demo.ToldMind(stage._tell)) as stage.made:
+            yield stage
 
     def _event(self, event: Event) -> None:
         self._timeline.event(event)
@@ -186,26 +176,48 @@ class _Stage:
     def _tell(self, who: str, text: str) -> None:
         self._loop.call_soon_threadsafe(self._timeline.said, who, text, time.time())
 
-    async def call(self, made: Deployment, name: str) -> tuple[list[str], str]:
-        """Play a scenario; returns what it lacks, and what happened."""
-        scenario = scenarios.load(name)
+    async def play(self, name: str, scenario: Scenario) -> tuple[str, list[str]]:
+        """Deploy the agent file that a scenario wants and play it; returns what happened, and what it lacks."""
+        wanted = demo.agent_file(ROOT / self.made.settings.agent_file, scenario, self.made.cdk.folder / f"{name}.yaml")
+        if not self.made.outputs:
+            await self._deploy(wanted)
+        elif wanted.read_bytes() != self.made.agent_file.read_bytes():
+            await self._update(wanted)
         _say(f"▸ call: {scenario.title}")
         with LiveTimeline() as self._timeline:
-            call = demo.place(made.carrier, made.outputs["PublicWebhookOrigin"], scenario, made.settings.agent)
-            run = await demo.play(call, scenario, self.log, self._timeline, made.ledger())
+            origin = self.made.outputs["PublicWebhookOrigin"]
+            call = demo.place(self.made.carrier, origin, scenario, self.made.settings.agent)
+            run = await demo.play(call, scenario, self.log, self._timeline, self.made.ledger())
         folder = Path("runs") / run.call_sid
         page.write(folder, run)
-        return demo.conclude(run, scenario, folder), story.sentence(run.events)
+        return story.sentence(run.events), demo.conclude(run, scenario, folder)
+
+    async def _deploy(self, wanted: Path) -> None:
+        self.made.agent_file = wanted
+        await _step("cdk bootstrap, patchthrough secrets set, cdk synth", self.made.prepare())
+        await _step("cdk deploy", self.made.deploy())
+        for name, value in self.made.outputs.items():
+            _say(f"    {name:<20} {value}")
+        await _step("a task of the relay, as its definition says", self.made.start_task())
+
+    async def _update(self, wanted: Path) -> None:
+        old = self.made.tasks.current
+        await _step("cdk synth with another agent file", self.made.synth(wanted))
+        await _step("cdk deploy, an update", self.made.deploy(wanted))
+        await _step("a task with that file", self.made.start_task())
+        await _step("the old one leaves", old.stop())
 
 
-def another_agent(path: Path, folder: Path) -> Path:
-    """An agent file that changes what the functions hold and what the task is told: another greeting, shorter calls."""
-    content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    content["greeting"] = GREETING
-    content["limits"]["max_call_minutes"] = MAX_CALL_MINUTES
-    changed = folder / _CHANGED
-    changed.write_text(yaml.safe_dump(content, allow_unicode=True), encoding="utf-8")
-    return changed
+def calls_of(names: Sequence[str]) -> dict[str, Scenario]:
+    """The scenarios to play; without a name two, of which the second finds another agent deployed.
+
+    Raises:
+        StackError: there is none of that name.
+    """
+    if names:
+        return {name: scenarios.load(name) for name in names}
+    second = scenarios.load(CALL_AFTER_UPDATE).model_copy(update={"agent": ANOTHER_AGENT})
+    return {FIRST_CALL: scenarios.load(FIRST_CALL), CALL_AFTER_UPDATE: second}
 
 
 async def _step(what: str, work: Awaitable[_Result]) -> _Result:

@@ -13,20 +13,42 @@ import pytest
 import pytest_asyncio
 
 from contracts.events import Event
-from simulators import audio
+from simulators import audio, demo
 from simulators.carrier import Call, Callee, Line, Number
 from simulators.deployed import Deployment, deployment, emulator
-from simulators.deployed.program import another_agent
+from simulators.deployed.program import ANOTHER_AGENT
 from simulators.deployed.tasks import Task
 from simulators.event_log import EventLog
 from simulators.model import Occasion, Say, ScriptedMind, Turn
+from simulators.scenarios import Scenario
 
 CALLED = "+15550100000"
 CALLER = "+15550109999"
+BUSY = "+15550100011"
+SALES = "+15550100012"
 PERSON = audio.tone([440], 800)
 SENTENCE = audio.tone([330], 400)
 GREETS = [Turn((Say("Thank you for calling, how can I help you today?"),), on=Occasion.GREETING)]
 GUARD = 40.0
+# Another agent, and another way to a person behind each key.
+UPDATE = Scenario(
+    title="The update",
+    caller=(),
+    expect=(),
+    agent={
+        **ANOTHER_AGENT,
+        "destinations": {
+            "billing": {"mode": "screened", "key": "1"},
+            "support": {"mode": "attended", "key": "2"},
+            "sales": {
+                "name": "Sales",
+                "description": "New contracts.",
+                "key": "3",
+                "targets": [{"phone": BUSY}, {"phone": SALES}],
+            },
+        },
+    },
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,15 +102,15 @@ class World:
         return old
 
 
-async def to_a_person(line: Line) -> None:
-    """Press 0 while the agent greets, speak with the person, hang up."""
+async def to_a_person(line: Line, key: str = "0") -> None:
+    """Press a key while the agent greets, speak with the person, hang up."""
     await line.hears(300)
-    await ask_for_a_person(line)
+    await ask_for_a_person(line, key)
 
 
-async def ask_for_a_person(line: Line) -> None:
-    """Press 0, speak with the person, hang up."""
-    await line.press("0")
+async def ask_for_a_person(line: Line, key: str = "0") -> None:
+    """Press a key, speak with the person, hang up."""
+    await line.press(key)
     await line.connected_to_person()
     await line.hears(400)
     await line.hang_up()
@@ -110,7 +132,7 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World
             )
             for destination in made.settings.agent.destinations.values():
                 made.carrier.callees[destination.number] = Callee(after=0.2, says=PERSON)
-            changed = another_agent(made.agent_file, cloud.folder)
+            changed = demo.agent_file(made.agent_file, UPDATE, cloud.folder / "another-agent.yaml")
             update = asyncio.create_task(made.synth(changed))
             yield World(made=made, log=log, changed=changed, update=update)
             update.cancel()

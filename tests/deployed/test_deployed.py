@@ -17,13 +17,13 @@ import pytest
 
 from contracts import events
 from contracts.agent_file import load
-from simulators.carrier import Line
+from simulators.carrier import Callee, Line
 from simulators.carrier.webhooks import Failed, Webhooks
 from simulators.deployed import BLOCKED
 from simulators.deployed.cloud_logs import read
 from simulators.deployed.deployment import leftovers
 from simulators.deployed.program import GREETING, MAX_CALL_MINUTES
-from tests.deployed.conftest import World, ask_for_a_person, texts, to_a_person
+from tests.deployed.conftest import BUSY, PERSON, SALES, World, ask_for_a_person, texts, to_a_person
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
 
@@ -225,6 +225,26 @@ async def test_an_update_is_deployed_under_a_live_call_which_goes_on_and_the_nex
     await world.ended(world.call(to_a_person))
     assert GREETING in json.dumps(made.model.sessions[-1].received)
     assert load(made.agent_file).greeting == GREETING
+
+
+async def test_screened_attended_and_hunted_callers_reach_their_person_once(world: World) -> None:
+    made = world.made
+    for number in ("+15550100001", "+15550100002"):
+        made.carrier.callees[number] = Callee(after=0.2, says=PERSON, presses="1")
+    made.carrier.callees[SALES] = Callee(after=0.2, says=PERSON)
+    made.carrier.callees[BUSY] = Callee(answer="busy", after=0.2)
+    calls = {key: world.call(partial(to_a_person, key=key)) for key in "123"}
+    for call in calls.values():
+        await world.ended(call)
+        await world.event(call.sid, events.CALL_ENDED)
+    await world.event(calls["1"].sid, events.TRANSFER_ACCEPTED, destination="billing")
+    await world.event(calls["2"].sid, events.TRANSFER_DIALLED, destination="support", mode="attended")
+    await world.event(calls["2"].sid, events.TRANSFER_ACCEPTED, destination="support")
+    await world.event(calls["3"].sid, events.TRANSFER_ADVANCED, outcome="busy")
+    assert [leg.status for leg in calls["1"].legs] == ["completed"]
+    assert [leg.status for leg in calls["3"].legs] == ["busy", "completed"]
+    for call in calls.values():
+        assert world.events(call.sid).count(events.TRANSFER_BRIDGED.name) == 1
 
 
 async def test_S12_no_secret_of_the_run_is_in_any_log_template_variable_or_file(world: World) -> None:

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from contracts.agent_file import load
+from simulators.demo import agent_file
 from simulators.deployed import emulator
 from simulators.deployed.cdk import Cdk
-from simulators.deployed.program import GREETING, MAX_CALL_MINUTES, another_agent
+from simulators.deployed.program import GREETING, MAX_CALL_MINUTES, calls_of
 from simulators.settings import ROOT, StackError
 from tests.calls.programs import alive, program
 
@@ -64,10 +65,20 @@ async def test_a_signal_ends_it_and_leaves_neither_process_nor_folder(tmp_path: 
     assert files(ROOT / ".build", "deployed-*") == folders
 
 
-def test_the_change_that_is_deployed_changes_what_is_said_and_what_a_task_is_told(tmp_path: Path) -> None:
-    before = load(ROOT / "agent.yaml")
-    after = load(another_agent(ROOT / "agent.yaml", tmp_path))
-    assert (after.greeting, after.limits.max_call_minutes) == (GREETING, MAX_CALL_MINUTES)
-    assert before.greeting != GREETING
-    assert before.limits.max_call_minutes != MAX_CALL_MINUTES
-    assert before.destinations == after.destinations
+def test_the_second_call_finds_an_agent_that_says_something_else_and_whose_task_is_told_something_else(
+    tmp_path: Path,
+) -> None:
+    first, second = (
+        load(agent_file(ROOT / "agent.yaml", scenario, tmp_path / f"{name}.yaml"))
+        for name, scenario in calls_of([]).items()
+    )
+    assert (second.greeting, second.limits.max_call_minutes) == (GREETING, MAX_CALL_MINUTES)
+    assert first.greeting != GREETING
+    assert first.limits.max_call_minutes != MAX_CALL_MINUTES
+    assert first.destinations == second.destinations
+
+
+def test_scenarios_are_played_in_the_order_in_which_they_are_named() -> None:
+    assert [*calls_of(["hunt", "attended"])] == ["hunt", "attended"]
+    with pytest.raises(StackError, match="choose one of"):
+        calls_of(["nowhere"])
