@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from contracts.row import Call, Ending, Message, Row, Status, Stream, StreamState, Turn
 from contracts.transfers import Transfers
-from contracts.visit import Refusal, StreamRefused, may_take, next_visit
+from contracts.visit import Refusal, Resumes, StreamRefused, may_take, next_visit
 
 ROW_SECONDS = 24 * 3600
 MESSAGE_SECONDS = 14 * 24 * 3600  # an undelivered message outlives every queue it may wait in
@@ -59,7 +59,14 @@ class Ledger(Transfers):
         )
 
     def offer_stream(
-        self, call_sid: str, visit: int, *, nonce: str, digest: str, after_loss: bool = False
+        self,
+        call_sid: str,
+        visit: int,
+        *,
+        nonce: str,
+        digest: str,
+        after_loss: bool = False,
+        resumes: Resumes | None = None,
     ) -> Row | None:
         """Offer the next visit; the first to offer it wins and everyone gets the winner's row (None: unknown call).
 
@@ -67,13 +74,15 @@ class Ledger(Transfers):
         """
 
         def decide(row: Row) -> Row | None:
-            offered = next_visit(row, visit, nonce=nonce, digest=digest, now=self._now(), after_loss=after_loss)
+            offered = next_visit(
+                row, visit, nonce=nonce, digest=digest, now=self._now(), after_loss=after_loss, resumes=resumes
+            )
             return replace(row, stream=offered) if offered else None
 
         return self._change(call_sid, decide)
 
-    def take_stream(self, call_sid: str, digest: str) -> Row:
-        """Spend a token: exactly one of any number of takers gets the row.
+    def take_stream(self, call_sid: str, digest: str, relay: str = "") -> Row:
+        """Spend a token: exactly one of any number of takers gets the row, which names its `relay` from now on.
 
         Raises:
             StreamRefused: unknown call, wrong or spent token, older than 60 s, or the call is over.
@@ -82,7 +91,7 @@ class Ledger(Transfers):
 
         def decide(row: Row) -> Row | None:
             nonlocal refusal
-            live_or_not = may_take(row, digest, self._now())
+            live_or_not = may_take(row, digest, self._now(), relay)
             if isinstance(live_or_not, Stream):
                 return replace(row, stream=live_or_not)
             refusal = live_or_not
@@ -113,10 +122,13 @@ class Ledger(Transfers):
 
         return self._change(call_sid, decide)
 
-    def remember(self, call_sid: str, turns: Sequence[Turn]) -> bool:
-        """Store the whole conversation so far (its last 60 turns). False: unknown call, or more is stored already."""
+    def remember(self, call_sid: str, visit: int, turns: Sequence[Turn]) -> bool:
+        """Store the whole conversation so far (its last 60 turns).
+
+        False: unknown call, more is stored already, or a later visit has taken over.
+        """
         return self._store.converse(
-            call_sid, tuple(replace(turn, text=_storable(turn.text)) for turn in turns[-TURNS:])
+            call_sid, visit, tuple(replace(turn, text=_storable(turn.text)) for turn in turns[-TURNS:])
         )
 
     def agent_ended(self, call_sid: str, reason: str) -> Row | None:

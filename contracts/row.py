@@ -94,7 +94,9 @@ class Ending:
 class Stream:
     """One visit to the agent: its token's digest and state.
 
-    `after_loss`: offered because the visit before was lost; `lost` counts the visits of this call that were.
+    `after_loss`: offered because the visit before was lost; `lost` counts the visits of this call that were. `resumes`:
+    how it begins if the visit before was moved here ("": it was not); `moved` counts those that were. `relay`: the
+    process that has it, once it is live.
     """
 
     visit: int
@@ -106,6 +108,9 @@ class Stream:
     stream_sid: str = ""
     ended_reason: str = ""
     lost: int = 0
+    resumes: str = ""
+    moved: int = 0
+    relay: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,8 +72,8 @@ class Store:
                 return written, True
         raise LedgerContended(f"{call_sid} changed {_RACES} times under our hands")
 
-    def converse(self, call_sid: str, conversation: tuple[Turn, ...]) -> bool:
-        """Store a conversation, unless a longer one is there.
+    def converse(self, call_sid: str, visit: int, conversation: tuple[Turn, ...]) -> bool:
+        """Store a conversation, unless a longer one is there or another visit has the call.
 
         One request and no revision: no decision reads the conversation, and no other write touches it.
         """
@@ -82,8 +82,13 @@ class Store:
                 TableName=self._table,
                 Key={"call_sid": {"S": call_sid}},
                 UpdateExpression="SET conversation = :turns",
-                ConditionExpression="attribute_exists(call_sid) AND size(conversation) <= :count",
-                ExpressionAttributeValues={":turns": to_turns(conversation), ":count": {"N": str(len(conversation))}},
+                ConditionExpression="#stream.visit = :visit AND size(conversation) <= :count",
+                ExpressionAttributeNames={"#stream": "stream"},
+                ExpressionAttributeValues={
+                    ":turns": to_turns(conversation),
+                    ":count": {"N": str(len(conversation))},
+                    ":visit": {"N": str(visit)},
+                },
             )
         except self._lost_race:
             return False

@@ -1,6 +1,9 @@
 """Who may visit the agent: when a stream is offered, whose token opens it, and why a token opens nothing.
 
 offered -> live -> ended      the first to offer a visit and the first to take its token win, and both only once
+
+A visit that a relay ended because it had to go is *moved*: nothing was lost, and the next visit goes on where it
+stopped. A visit whose relay has stopped without a word is *swept* by another relay: the caller goes to a person.
 """
 
 from __future__ import annotations
@@ -22,6 +25,19 @@ class Refusal(StrEnum):
     CALL_OVER = "call_over"
 
 
+class Resumes(StrEnum):
+    """How the visit after a moved one begins: whose turn it is."""
+
+    SPEAKING = "speaking"  # the agent takes up its sentence, or answers
+    LISTENING = "listening"
+
+
+MOVED = {"relay_draining": Resumes.SPEAKING, "relay_draining_listening": Resumes.LISTENING}
+"""Why a relay ends a stream that is to go on elsewhere, and how it goes on there."""
+MOST_MOVES = 10  # then it counts as a loss: a call that no relay keeps shall reach a person
+SWEPT = "relay_silent"
+
+
 class StreamRefused(Exception):  # noqa: N818 - it names what happened to the stream
     """The token opens nothing; `reason` says why."""
 
@@ -30,15 +46,34 @@ class StreamRefused(Exception):  # noqa: N818 - it names what happened to the st
         self.reason = reason
 
 
-def next_visit(row: Row, visit: int, *, nonce: str, digest: str, now: float, after_loss: bool) -> Stream | None:
+def moved(row: Row) -> Resumes | None:
+    """How the call goes on if its relay has just sent it elsewhere; None if not."""
+    stream = row.stream
+    if stream.state is not StreamState.ENDED or stream.moved >= MOST_MOVES:
+        return None
+    return MOVED.get(stream.ended_reason)
+
+
+def next_visit(
+    row: Row, visit: int, *, nonce: str, digest: str, now: float, after_loss: bool, resumes: Resumes | None = None
+) -> Stream | None:
     """The stream to offer as `visit`; None when that is not the call's next one, or the call is over."""
     if row.over or visit != row.stream.visit + 1:
         return None
-    return Stream(visit, nonce, digest, offered_at=now, after_loss=after_loss, lost=row.stream.lost + after_loss)
+    return Stream(
+        visit,
+        nonce,
+        digest,
+        offered_at=now,
+        after_loss=after_loss,
+        lost=row.stream.lost + after_loss,
+        resumes=resumes.value if resumes else "",
+        moved=row.stream.moved + (resumes is not None),
+    )
 
 
-def may_take(row: Row, digest: str, now: float) -> Stream | Refusal:
-    """The stream, live, if the token of this digest opens it at `now`; else why it does not."""
+def may_take(row: Row, digest: str, now: float, relay: str = "") -> Stream | Refusal:
+    """The stream, live at `relay`, if the token of this digest opens it at `now`; else why it does not."""
     stream = row.stream
     if row.over:
         return Refusal.CALL_OVER
@@ -48,4 +83,12 @@ def may_take(row: Row, digest: str, now: float) -> Stream | Refusal:
         return Refusal.SPENT
     if now - stream.offered_at > TOKEN_SECONDS:
         return Refusal.EXPIRED
-    return replace(stream, state=StreamState.LIVE)
+    return replace(stream, state=StreamState.LIVE, relay=relay)
+
+
+def swept(row: Row, visit: int, relay: str) -> Stream | None:
+    """The stream, ended, if that visit is still live at that relay; None: nothing is to be taken."""
+    stream = row.stream
+    if row.over or (stream.visit, stream.relay, stream.state) != (visit, relay, StreamState.LIVE):
+        return None
+    return replace(stream, state=StreamState.ENDED, ended_reason=SWEPT)

@@ -72,7 +72,14 @@ class TransferNews:
 
 @dataclass(frozen=True, slots=True)
 class Drain:
-    """This relay must go: the call re-enters elsewhere."""
+    """This relay must go: the call goes on elsewhere, from a good moment within so many seconds, else from then."""
+
+    within: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Superseded:
+    """Another stream has the call by now: this one is closed, and nothing more is heard or written here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +99,7 @@ SessionEvent = (
     | EndRecorded
     | TransferNews
     | Drain
+    | Superseded
     | Tick
 )
 

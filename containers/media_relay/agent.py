@@ -11,11 +11,16 @@ from containers.media_relay.realtime import CreateItem
 from contracts.agent_file import AgentFile, ServerVad
 from contracts.destination import Directory
 from contracts.handoff import Attempt, Transfer
+from contracts.visit import Resumes
 
 TRANSFER_TOOL = "transfer_to_person"
 END_TOOL = "end_call"
 GOODBYE = "Say goodbye to the caller in one short sentence."
 STILL_THERE = "The caller has said nothing for a while. Ask in one short sentence if they are still there."
+CARRY_ON = (
+    "Go on exactly where the conversation stopped, as if there had been no pause: if your last sentence was broken off "
+    "(…), say the rest of it and nothing before that; else answer what the caller said last."
+)
 INTERRUPTED = "The line was interrupted for a moment. Apologise in one short sentence and carry on where you were."
 
 _RULES = """
@@ -33,19 +38,24 @@ goodbye in one short sentence and call {end}.
 class Past:
     """What happened before this visit: turns as (role, text), oldest first, and the transfers that were tried.
 
-    `after_loss`: the visit before was lost. `calling`: a person is being called meanwhile, since before that.
+    `after_loss`: the visit before was lost. `resumes`: it was moved here, and whose turn it is. `calling`: a person is
+    being called meanwhile, since before that.
     """
 
     turns: Sequence[tuple[str, str]] = ()
     attempts: Sequence[Attempt] = ()
     visit: int = 1
     after_loss: bool = False
+    resumes: str = ""
     calling: Transfer | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Brief:
-    """Everything one visit needs to know about the agent, and whom it can reach."""
+    """Everything one visit needs to know about the agent, and whom it can reach.
+
+    `opening` is what it is asked to say first; "": it listens.
+    """
 
     agent: AgentFile
     directory: Directory
@@ -72,10 +82,17 @@ def brief(agent: AgentFile, past: Past, now: float) -> Brief:
         agent=agent,
         directory=directory,
         session=_session(agent, _situation(directory, past)),
-        replay=tuple(CreateItem("user" if role == "caller" else "assistant", text) for role, text in past.turns),
+        replay=_replay(directory, past),
         opening=_opening(agent, directory, past, now),
         calling=past.calling,
     )
+
+
+def _replay(directory: Directory, past: Past) -> tuple[CreateItem, ...]:
+    items = [CreateItem("user" if role == "caller" else "assistant", text) for role, text in past.turns]
+    if past.resumes and past.calling:
+        items.append(CreateItem("system", people.awaited(people.name(directory, past.calling.position.destination))))
+    return tuple(items)
 
 
 def _session(agent: AgentFile, situation: str) -> dict[str, Any]:
@@ -135,9 +152,11 @@ def _situation(directory: Directory, past: Past) -> str:
 
 
 def _opening(agent: AgentFile, directory: Directory, past: Past, now: float) -> str:
+    if past.resumes and past.turns:
+        return "" if past.resumes == Resumes.LISTENING else CARRY_ON
     if past.attempts and not past.after_loss:
         return people.back(directory, past.attempts[-1], now)
-    if past.visit > 1:
+    if past.visit > 1 and not past.resumes:
         calling = people.company(people.name(directory, past.calling.position.destination)) if past.calling else ""
         return f"{INTERRUPTED} {calling}".strip()
     return f"Greet the caller now. Say exactly this and nothing else: {agent.greeting}"

@@ -17,6 +17,7 @@ from typing import Any
 from containers.media_relay.actions import (
     EndRecorded,
     SessionEvent,
+    Superseded,
     ToPerson,
     TransferNews,
     TransferNotQueued,
@@ -28,6 +29,7 @@ from contracts.events import Event
 from contracts.ledger import Ledger
 from contracts.row import Turn
 from contracts.transfer import TransferRequest
+from contracts.visit import SWEPT
 
 SAVE_SECONDS = 20.0  # how much of a conversation a dying relay may take with it
 SETTLE_SECONDS = 2.0  # what a closing stream waits for the ledger at most
@@ -69,6 +71,10 @@ class Effects:
         self._turns.append(turn)
         if self._saving is None:
             self._saving = asyncio.get_running_loop().call_later(SAVE_SECONDS, self._save)
+
+    def check(self, tell: Callable[[SessionEvent], None]) -> None:
+        """Ask the ledger whether this visit still has the call, and tell the session if not."""
+        self._start(self._check(tell))
 
     def stream_started(self, stream_sid: str) -> None:
         """Tell the ledger the stream's name."""
@@ -139,6 +145,19 @@ class Effects:
         else:
             tell(TransferNotQueued("the queue failed" if noted else "queue and ledger failed"))
 
+    async def _check(self, tell: Callable[[SessionEvent], None]) -> None:
+        lost = False
+
+        def read() -> None:
+            nonlocal lost
+            row = self._stores.ledger.read(self._call_sid)
+            stream = row.stream if row else None
+            lost = stream is None or stream.visit != self._visit or stream.ended_reason == SWEPT
+
+        await self._try("check", read)
+        if lost:
+            tell(Superseded())
+
     async def _read_transfer(self, tell: Callable[[SessionEvent], None]) -> None:
         news = TransferNews(None)
 
@@ -158,7 +177,7 @@ class Effects:
         self._saving.cancel()
         self._saving = None
         turns = tuple(self._turns)
-        self._follow(lambda: self._try("remember", self._stores.ledger.remember, self._call_sid, turns))
+        self._follow(lambda: self._try("remember", self._stores.ledger.remember, self._call_sid, self._visit, turns))
 
     async def _try(self, effect: str, work: Callable[..., object], *arguments: object) -> bool:
         try:

@@ -32,12 +32,13 @@ from containers.media_relay.attended import Attended
 from containers.media_relay.departure import Departure
 from containers.media_relay.escalation import Escalation
 from containers.media_relay.keypad import Keypad
-from containers.media_relay.silence import Turn, Watch
+from containers.media_relay.silence import NEVER, Turn, Watch
 from containers.media_relay.speech import Speech
 from contracts import events, hunt
 from contracts.handoff import Then, TransferState
 from contracts.hunt import Ring
 from contracts.transfer import Reason
+from contracts.visit import MOVED, Resumes
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,7 @@ class Handoffs:
         self.watch = Watch.over(Turn.START, now)
         self.keypad = Keypad()
         self.prompts = 0  # times in a row that a silent caller was spoken to
+        self.moves_at = NEVER  # when the call goes on elsewhere, at the latest
         self.over = False
 
     @property
@@ -91,6 +93,22 @@ class Handoffs:
         self.over = True
         ended = Log(events.STREAM_ENDED, {"by": "relay", "why": why})
         return [*self.speech.memory.flush(), CloseModel(), CloseStream(why), ended]
+
+    @property
+    def _between_turns(self) -> bool:
+        """Whether nobody speaks: a call that moves now loses nothing."""
+        waits = self._met and not self.departure and self.watch.turn is Turn.CALLER
+        return waits and not self.speech.playout.playing
+
+    def _move(self, now: float) -> list[Action]:
+        """End the stream so that the call goes on at another relay, which is told whose turn it is."""
+        left = list[Action]()
+        if self.departure and not self.departure.left:  # the request leaves first, so the webhook finds it
+            left = self._leave(self.departure, "the relay must go", now)
+        listens = self.watch.turn in {Turn.CALLER, Turn.CALLER_SPEAKING} and not self.speech.speaking
+        resumes = Resumes.LISTENING if listens else Resumes.SPEAKING
+        why = next(why for why, how in MOVED.items() if how is resumes)
+        return [*left, *self.speech.heard_so_far(now), *self._close(why)]
 
     def _release(self, why: str, close: str = "not_taken_away") -> list[Action]:
         """Leave an open request to the webhook, which asks the ledger what is to be done for the caller."""

@@ -1,10 +1,13 @@
 """The conversation as it was heard, in text: for a return to the agent, and for the person who takes over. Pure.
 
 The model's transcript of an item may come before or after the caller has heard it, or stopped it. A turn is remembered
-when both are known; of an item that was stopped, only what was heard.
+when both are known; of an item that was stopped, only what was heard. A visit that ends amid a sentence has only the
+words that came until then.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 from containers.media_relay.actions import Remember
 from containers.media_relay.playout import Cut
@@ -15,6 +18,7 @@ class Memory:
 
     def __init__(self) -> None:
         self._said: dict[str, str] = {}  # transcripts of items that still play
+        self._begun: dict[str, str] = {}  # the words so far of items that are still being generated
         self._share: dict[str, float] = {}  # heard share of items whose transcript is still to come
 
     def caller(self, transcript: str) -> list[Remember]:
@@ -23,10 +27,15 @@ class Memory:
 
     def agent(self, item_id: str, transcript: str) -> list[Remember]:
         """The agent's words, which the caller may or may not have heard yet."""
+        self._begun.pop(item_id, None)
         if item_id in self._share:
             return _turn("agent", _part(transcript, self._share.pop(item_id)))
         self._said[item_id] = transcript
         return []
+
+    def agent_begins(self, item_id: str, words: str) -> None:
+        """Some of the agent's words, of which more will come."""
+        self._begun[item_id] = self._begun.get(item_id, "") + words
 
     def heard(self, item_id: str) -> list[Remember]:
         """The caller has heard the whole item."""
@@ -35,6 +44,18 @@ class Memory:
     def cut(self, cut: Cut) -> list[Remember]:
         """The caller has heard a part of the item, and will not hear the rest."""
         return self._settle(cut.item_id, cut.heard_ms / cut.sent_ms if cut.sent_ms else 0.0)
+
+    def leave(self, cuts: Iterable[Cut]) -> list[Remember]:
+        """What was heard of the items that play, as the visit ends amid them; what was to come is not remembered."""
+        turns = list[Remember]()
+        for cut in cuts:
+            share = cut.heard_ms / cut.sent_ms if cut.sent_ms else 0.0
+            begun = self._begun.get(cut.item_id, "")
+            text = self._said.get(cut.item_id) or (f"{begun} …" if begun else "")
+            turns += _turn("agent", _part(text, share))
+        self._said.clear()
+        self._begun.clear()
+        return turns
 
     def flush(self) -> list[Remember]:
         """Everything that was said, as the visit ends."""

@@ -104,6 +104,14 @@ def company(called: str) -> str:
     )
 
 
+def awaited(called: str) -> str:
+    """What an agent knows that keeps a caller company since before this visit."""
+    return (
+        f"{called} is being called, and the caller, who knows it, waits with you. You will be told how it goes; until "
+        "then do not say that anybody answered."
+    )
+
+
 def next_one(directory: Directory, tries: Sequence[Try], called: str) -> str:
     """What the agent says when somebody could not be reached and `called` is rung next."""
     how = went(directory, tries)

@@ -72,6 +72,13 @@ class AgentTranscript(Struct, frozen=True):
     transcript: str
 
 
+class AgentWords(Struct, frozen=True):
+    """Some of the text of an item that is being spoken; it runs a little ahead of the audio."""
+
+    item_id: str
+    delta: str
+
+
 class FunctionCall(Struct, frozen=True):
     """The model calls a tool. `arguments` is a JSON text that the model wrote: trust nothing in it."""
 
@@ -116,6 +123,7 @@ ServerEvent = (
     | ResponseCreated
     | AudioDelta
     | AgentTranscript
+    | AgentWords
     | FunctionCall
     | ResponseDone
     | Error
@@ -188,6 +196,7 @@ _DECODERS: dict[str, Any] = {
         "input_audio_buffer.speech_stopped": shapes.Speech,
         "conversation.item.input_audio_transcription.completed": CallerTranscript,
         "response.created": shapes.ResponseCreated,
+        "response.output_audio_transcript.delta": AgentWords,
         "response.output_audio_transcript.done": AgentTranscript,
         "response.function_call_arguments.done": shapes.Arguments,
         "response.output_item.done": shapes.ItemDone,
@@ -221,7 +230,7 @@ def decode(text: bytes) -> ServerEvent | None:
 
 def _public(name: str, event: object) -> ServerEvent | None:
     match event:
-        case CallerTranscript() | AgentTranscript():
+        case CallerTranscript() | AgentTranscript() | AgentWords():
             return event
         case shapes.Speech(item_id):
             return SpeechStarted(item_id) if name.endswith("started") else SpeechStopped(item_id)

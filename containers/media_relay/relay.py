@@ -68,9 +68,17 @@ class Relay:
         """Twilio's socket is about to be open."""
         self._stream = stream
 
-    def drain(self) -> None:
-        """End the stream, so that the call goes on elsewhere."""
-        self._tell(actions.Drain())
+    def drain(self, within: float) -> None:
+        """End the stream within so many seconds, at a good moment if there is one: the call goes on elsewhere."""
+        self._tell(actions.Drain(within))
+
+    def supersede(self) -> None:
+        """Another stream has the call: close this one, now."""
+        self._tell(actions.Superseded())
+
+    def check(self) -> None:
+        """Close the stream if the ledger says that another has the call."""
+        self._effects.check(self._tell)
 
     # ---- from Twilio's socket (an `Endpoint`) --------------------------------------------------------------------
 

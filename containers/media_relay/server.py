@@ -35,6 +35,7 @@ from contracts.stream import MEDIA_PATH, MalformedPath, digest, parse
 from contracts.visit import StreamRefused
 
 STREAM_LIMITS = Limits(open_timeout=3.0, ping_interval=5.0, ping_timeout=5.0, max_size=64 * 1024)
+MOVE_SHARE = 1 / 8  # of a drain, its last part: calls move then, each between two turns if it can
 LAST_SECONDS = 8.0  # what a call that is sent on may still take
 MOST_PENDING = 200  # handshakes whose token is being looked up
 
@@ -43,7 +44,10 @@ LogEvent = Callable[[str, Event, dict[str, Any]], None]  # call_sid, event, fiel
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What stays the same for the relay's whole life. `keys` gives the secrets as they are now."""
+    """What stays the same for the relay's whole life. `keys` gives the secrets as they are now.
+
+    `name` is the process's own, by which the ledger knows who has a stream.
+    """
 
     media_origin: str
     account_sid: str
@@ -51,6 +55,7 @@ class Settings:
     max_calls: int
     model_address: Callable[[Keys], ModelAddress]
     keys: Callable[[], Keys]
+    name: str = ""
     wall: Callable[[], float] = time.time  # seconds since the epoch
     measures: Measures = field(default_factory=Measures)
 
@@ -64,7 +69,7 @@ class Server:
         self._protection = protection
         self._log = log
         self._loop = asyncio.get_running_loop()
-        self._calls: set[Relay] = set()
+        self._calls: dict[Relay, tuple[str, int]] = {}  # with CallSid and visit
         self._pending: set[asyncio.Task[None]] = set()
         self._draining = False
         self._empty = asyncio.Event()
@@ -76,6 +81,16 @@ class Server:
         return len(self._calls)
 
     @property
+    def visits(self) -> list[tuple[str, int]]:
+        """CallSid and visit of every live call."""
+        return [*self._calls.values()]
+
+    def check_calls(self) -> None:
+        """Close every stream whose call has gone on elsewhere while nothing was done here."""
+        for call in list(self._calls):
+            call.check()
+
+    @property
     def draining(self) -> bool:
         """Whether the relay is leaving."""
         return self._draining
@@ -85,21 +100,27 @@ class Server:
         return ServerWebSocket(limits=STREAM_LIMITS, on_request=self._request)
 
     async def drain(self, seconds: float) -> None:
-        """Take no new call; let live ones end by themselves for `seconds`, then send them on."""
+        """Take no new call; let live ones end by themselves for `seconds`, and in the last of them send them on."""
         self._draining = True
         self._log("", events.RELAY_DRAINING, {"live_calls": self.live_calls, "seconds": seconds})
         if self._pending:  # handshakes that were taken before count as calls
             await asyncio.wait(self._pending)
+        moving = seconds * MOVE_SHARE
         try:
-            await asyncio.wait_for(self._empty.wait(), seconds)
+            await asyncio.wait_for(self._empty.wait(), seconds - moving)
         except TimeoutError:
-            for call in list(self._calls):
-                call.drain()
-            await self._wait_for_the_last()
+            self._move(moving)
+            await self._wait_for_the_last(moving)
 
-    async def _wait_for_the_last(self) -> None:
+    def _move(self, seconds: float) -> None:
+        """Not all at one moment, which would be one too many for whoever takes them in."""
+        calls = list(self._calls)
+        for place, call in enumerate(calls, start=1):
+            call.drain(seconds * (1 + place / len(calls)) / 2)
+
+    async def _wait_for_the_last(self, moving: float) -> None:
         try:
-            await asyncio.wait_for(self._empty.wait(), LAST_SECONDS)
+            await asyncio.wait_for(self._empty.wait(), moving + LAST_SECONDS)
         except TimeoutError:
             self._log("", events.EFFECT_FAILED, {"effect": "drain", "error": f"{self.live_calls} calls did not end"})
 
@@ -144,7 +165,7 @@ class Server:
     async def _admit(self, websocket: ServerWebSocket, call_sid: str, token: str) -> None:
         try:
             row = await self._loop.run_in_executor(
-                self._stores.executor, self._stores.ledger.take_stream, call_sid, digest(token)
+                self._stores.executor, self._stores.ledger.take_stream, call_sid, digest(token), self._settings.name
             )
         except StreamRefused as refused:
             self._refuse(websocket, HTTPStatus.FORBIDDEN, refused.reason.value, call_sid)
@@ -155,7 +176,10 @@ class Server:
             return
         await self._protection.enter()  # before the 101: once it holds a call, ECS must not choose this task
         relay = self._relay(row)
-        self._calls.add(relay)
+        for older, (sid, _) in list(self._calls.items()):
+            if sid == call_sid:
+                older.supersede()
+        self._calls[relay] = (call_sid, row.stream.visit)
         self._empty.clear()
         relay.attach(websocket)
         if websocket.accept(relay):
@@ -188,7 +212,7 @@ class Server:
         return Relay(session, effects, log, self._ended)
 
     def _ended(self, relay: Relay) -> None:
-        self._calls.discard(relay)
+        self._calls.pop(relay, None)
         self._protection.leave()
         if not self._calls:
             self._empty.set()
@@ -201,5 +225,6 @@ def _past(row: Row) -> agent.Past:
         attempts=row.attempts,
         visit=row.stream.visit,
         after_loss=row.stream.after_loss,
+        resumes=row.stream.resumes,
         calling=calling if calling and calling.hunt.attended and not calling.joining else None,
     )

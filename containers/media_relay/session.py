@@ -52,7 +52,7 @@ class Session(Handoffs):
             waits.append(self.departure.deadline)
         else:
             waits.append(self.attended.ends_at if self.attended else self.call.ends_at)
-        return min(waits)
+        return min(*waits, self.moves_at)
 
     def handle(self, event: SessionEvent, now: float) -> list[Action]:
         """What to do about `event`, in order."""
@@ -92,6 +92,9 @@ class Session(Handoffs):
                 if self._talking:
                     self.escalation.caller_said(item_id, transcript, now)
                 return [*self.speech.memory.caller(transcript)]
+            case realtime.AgentWords(item_id, words):
+                self.speech.memory.agent_begins(item_id, words)
+                return []
             case realtime.AgentTranscript(item_id, transcript):
                 return self._agent_said(item_id, transcript, now)
             case realtime.ResponseCreated(response_id):
@@ -113,8 +116,11 @@ class Session(Handoffs):
                 return self._news(event, now)
             case actions.EndRecorded():
                 return self._close("agent_ended")
-            case actions.Drain():
-                return self._close("relay_draining")
+            case actions.Drain(within):
+                self.moves_at = now + within
+                return []
+            case actions.Superseded():
+                return [*self.speech.silence(), *self._close("superseded")]
             case actions.TransferQueued() | actions.Tick():
                 return []
             case media_streams.Media() | realtime.AudioDelta():
@@ -150,6 +156,9 @@ class Session(Handoffs):
         self.watch = Watch.over(Turn.AGENT, now)
         if self.attended:
             self.attended.answered(now)
+        if not self.brief.opening:
+            self.watch = Watch.over(Turn.CALLER, now)
+            return [*self.speech.stop_ringing(now), *self.brief.replay]
         return [*self.brief.replay, *self.speech.responses.ask(self.brief.opening)]
 
     def _model_gone(self, why: str, code: int, now: float) -> list[Action]:
@@ -245,6 +254,8 @@ class Session(Handoffs):
         done: list[Action] = []
         if self.over:
             return done
+        if now >= self.moves_at or (self.moves_at != NEVER and self._between_turns):
+            return self._move(now)
         if now >= self.speech.ring_at:
             done.extend(self.speech.ring(now))
         if now >= self.keypad.due_at:

@@ -64,6 +64,19 @@ class Speech:
             done.append(Log(events.BARGE_IN, {"item_id": cut.item_id, **unheard}))
         return done
 
+    @property
+    def speaking(self) -> bool:
+        """Whether the agent's voice, not a ring, still plays."""
+        return self.playout.playing and not self._rings
+
+    def heard_so_far(self, now: float) -> list[Action]:
+        """The stream ends amid what plays: of that, what was heard is remembered, and nothing of what was to come."""
+        return [*self.memory.leave(self.playout.clear(now))]
+
+    def silence(self) -> list[Action]:
+        """Take back whatever still plays: this stream has lost the call."""
+        return [Clear(self.stream_sid)] if self.playout.playing else []
+
     def start_ringing(self, now: float) -> None:
         """Ring as soon as nothing plays any more."""
         self.ring_at = now

@@ -5,6 +5,7 @@
     a person rings apart        back to the agent, until that person has answered
     the agent said goodbye      hang up
     a transfer has just ended   what it left to be done: the agent, a message, a sentence
+    the agent has moved         the agent goes on at another relay, without a word
     the agent was lost          back to the agent, twice at most; then the default person
     the ledger cannot be read   the default person, without a claim: a second ringing is better than silence
 
@@ -23,6 +24,7 @@ from contracts.handoff import Verdict
 from contracts.metrics import Metric
 from contracts.row import Row, StreamState
 from contracts.transfer import Outcome, Reason, TransferRequest
+from contracts.visit import moved
 from functions.transfer.attended import VERDICTS, rings_apart
 from functions.voice_webhook.ends import LEDGER_FAILURES, Ends
 from functions.voice_webhook.request import Request, RequestRefused, dialable
@@ -157,6 +159,8 @@ class Answers:
         last = row.attempts[-1] if row.attempts else None
         if last is not None and last.then is not None and last.visit == row.stream.visit:
             return "a transfer is over", self.transfers.after(row, last)
+        if resumes := moved(row):
+            return "moved", self.visits.offer(row, visit, why="moved", resumes=resumes)
         self.ends.log.count(Metric.STREAMS_LOST)
         if row.stream.lost < LOSSES:
             return "back to the agent", self.visits.offer(row, visit, why="stream lost", after_loss=True)

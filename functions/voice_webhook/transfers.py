@@ -19,6 +19,7 @@ from contracts.ledger import Ledger
 from contracts.metrics import Metric
 from contracts.row import Attempt, Row
 from contracts.transfer import Outcome, TransferRequest
+from contracts.visit import moved
 from functions.eventlog import EventLog
 from functions.transfer.hunting import Hunting
 from functions.transfer.lease import lease_seconds
@@ -87,7 +88,9 @@ class Transfers:
         return self.sentence(row.call_sid, NOBODY, why="neither agent nor person")
 
     def meanwhile(self, row: Row) -> str:
-        """A person rings apart, and the agent was lost: the next visit, or a wait for the end of the ringing."""
+        """A person rings apart, and the agent has gone: the next visit, or a wait for the end of the ringing."""
+        if resumes := moved(row):
+            return self.visits.offer(row, row.stream.visit, why="moved", resumes=resumes)
         self.log.count(Metric.STREAMS_LOST)
         if row.stream.lost < LOSSES:
             return self.visits.offer(row, row.stream.visit, why="stream lost", after_loss=True)

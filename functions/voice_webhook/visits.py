@@ -13,6 +13,7 @@ from contracts import events, stream
 from contracts.ledger import Ledger
 from contracts.metrics import Metric
 from contracts.row import Row, StreamState
+from contracts.visit import Resumes
 from functions.eventlog import EventLog
 from functions.voice_webhook.twiml import RECONNECTING, Documents
 
@@ -31,12 +32,17 @@ class Visits:
         """The auth token that new things are signed with."""
         return next(iter(self.tokens()))
 
-    def offer(self, row: Row, visit: int, *, why: str, after_loss: bool = False) -> str:
-        """Offer the visit that follows `visit`."""
+    def offer(self, row: Row, visit: int, *, why: str, after_loss: bool = False, resumes: Resumes | None = None) -> str:
+        """Offer the visit that follows `visit`; without a word to a caller who was moved and `resumes` there."""
         nonce = stream.nonce()
         token = stream.mint(row.call_sid, visit + 1, nonce, self.newest_token())
         offered = self.ledger.offer_stream(
-            row.call_sid, visit + 1, nonce=nonce, digest=stream.digest(token), after_loss=after_loss
+            row.call_sid,
+            visit + 1,
+            nonce=nonce,
+            digest=stream.digest(token),
+            after_loss=after_loss,
+            resumes=resumes,
         )
         if offered is None or offered.over:
             return self.documents.hang_up()

@@ -125,6 +125,8 @@ class ListeningMind:
         return Turn(steps)
 
     def _steps(self, prompt: Prompt) -> list[Step]:
+        if re.search(r"broken off", prompt.instructions):
+            return self._carry_on(prompt)
         told = _follow(prompt.instructions) if prompt.instructions != prompt.session_instructions else None
         if told:
             return [Say(told)]
@@ -144,6 +146,15 @@ class ListeningMind:
                 return [Say("Are you still there?")]
             case _:
                 return [Say(self._opening(prompt))]
+
+    def _carry_on(self, prompt: Prompt) -> list[Step]:
+        """Say the rest of what stands broken off in the conversation, else answer what was said last."""
+        last = prompt.items[-1] if prompt.items else {}
+        said = _text(last)
+        if last.get("role") == "assistant" and (begun := said.removesuffix("…").rstrip()) != said:
+            whole = next((rule.says for rule in self._rules if rule.says.startswith(begun)), "")
+            return [Say(whole.removeprefix(begun).strip() or "Where were we?")]
+        return self._reply(said, prompt)
 
     def _opening(self, prompt: Prompt) -> str:
         texts = [prompt.session_instructions, *(_text(item) for item in prompt.items if item.get("role") == "system")]

@@ -54,7 +54,7 @@ class FakeTable:
         return self._do("put", put)
 
     def update_item(self, **arguments: Any) -> Any:
-        if arguments["ConditionExpression"] == "attribute_exists(call_sid) AND size(conversation) <= :count":
+        if arguments["ConditionExpression"] == "#stream.visit = :visit AND size(conversation) <= :count":
             return self._do("converse", lambda: self._converse(arguments))
         if arguments["UpdateExpression"] == "ADD requests :one SET expires_at = :expires":
             return self._do("quota", lambda: self._add(arguments))
@@ -76,6 +76,8 @@ class FakeTable:
         assert arguments["UpdateExpression"] == "SET conversation = :turns"
         values, item = arguments["ExpressionAttributeValues"], self.items.get(arguments["Key"]["call_sid"]["S"])
         if item is None or len(item["conversation"]["L"]) > int(values[":count"]["N"]):
+            raise ConditionalCheckFailedException
+        if item["stream"]["M"]["visit"] != values[":visit"]:
             raise ConditionalCheckFailedException
         item["conversation"] = copy.deepcopy(values[":turns"])
         return {}

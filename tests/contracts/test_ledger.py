@@ -122,7 +122,7 @@ def test_an_unknown_call_has_no_row_and_nothing_is_written_for_it(desk: Desk) ->
     assert ledger.offer_stream(CALL_SID, 2, nonce="n", digest="d") is None
     assert ledger.stream_started(CALL_SID, 1, "MZ1") is None
     assert ledger.stream_ended(CALL_SID, 1, "stop") is None
-    assert not ledger.remember(CALL_SID, [Turn("caller", "hello")])
+    assert not ledger.remember(CALL_SID, 1, [Turn("caller", "hello")])
     assert ledger.agent_ended(CALL_SID, "goodbye") is None
     assert ledger.call_status(CALL_SID, "completed") is None
     assert ledger.end_call(CALL_SID, "x", by="agent") is None
@@ -205,11 +205,11 @@ class TestStream:
 def test_the_conversation_is_kept_bounded_and_never_shortened_by_a_late_write(desk: Desk) -> None:
     desk.open()
     turns = [Turn("caller", "x" * 5000), *(Turn("agent", f"sentence {n} \ud800") for n in range(100))]
-    desk.ledger.remember(CALL_SID, turns[:3])
+    desk.ledger.remember(CALL_SID, 1, turns[:3])
     assert len(desk.row().conversation[0].text) == ledger_module.TURN_CHARS
-    desk.ledger.remember(CALL_SID, turns[:2])
+    desk.ledger.remember(CALL_SID, 1, turns[:2])
     assert len(desk.row().conversation) == 3
-    desk.ledger.remember(CALL_SID, turns)
+    desk.ledger.remember(CALL_SID, 1, turns)
     assert len(desk.row().conversation) == ledger_module.TURNS
     assert desk.row().conversation[-1] == Turn("agent", "sentence 99 ?")
 
@@ -402,7 +402,7 @@ def test_a_row_with_everything_in_it_is_read_back_the_same(desk: Desk) -> None:
     first = desk.request()
     desk.claimed(first)
     desk.ledger.transfer_over(CALL_SID, first.request_id, Outcome.BUSY, "CA7")
-    desk.ledger.remember(CALL_SID, [Turn("caller", "hello"), Turn("agent", "")])
+    desk.ledger.remember(CALL_SID, 1, [Turn("caller", "hello"), Turn("agent", "")])
     desk.ledger.ask_transfer(desk.request(later=1))
     desk.ledger.end_call(CALL_SID, "x", by="agent")
     row = desk.row()

@@ -14,6 +14,7 @@ from botocore.exceptions import EndpointConnectionError
 from contracts import stream
 from contracts.row import TransferState
 from contracts.transfer import Outcome, Reason, TransferRequest
+from contracts.visit import MOST_MOVES, MOVED, Resumes
 from functions.voice_webhook import transfers
 from functions.voice_webhook.twiml import NOBODY, RECONNECTING
 from tests.functions.line import CALLED, CALLER, Line, asked_next, token_of, verbs
@@ -185,6 +186,28 @@ class TestStreamEnded:
         assert (transfer.state, transfer.by) == (TransferState.DIALLED, "webhook")
         assert transfer.request.reason is Reason.AGENT_UNAVAILABLE
         assert line.counts().count("StreamsLost") == 3
+
+    @pytest.mark.parametrize(("why", "how"), [*MOVED.items()])
+    def test_R14_a_moved_stream_goes_on_without_a_word_and_is_no_loss(self, line: Line, why: str, how: Resumes) -> None:
+        document = line.incoming()
+        for visit in range(1, MOST_MOVES + 1):
+            start_stream(line, document)
+            line.ledger.stream_ended(CALL_SID, visit, why)
+            document = line.ask(asked_next(document))
+            assert verbs(document) == ["Connect", "Redirect"]
+            assert (line.row.stream.resumes, line.row.stream.lost) == (how.value, 0)
+        assert "StreamsLost" not in line.counts()
+        start_stream(line, document)
+        line.ledger.stream_ended(CALL_SID, line.row.stream.visit, why)
+        assert verbs(line.ask(asked_next(document)))[0] == "Say", "a call that no relay keeps is lost"
+        assert line.row.stream.resumes == ""
+
+    def test_R14_a_move_amid_a_hand_off_goes_on_with_the_hand_off(self, line: Line) -> None:
+        document = line.incoming()
+        start_stream(line, document)
+        ask_transfer(line)
+        line.ledger.stream_ended(CALL_SID, 1, next(iter(MOVED)))
+        assert dial_of(line.ask(asked_next(document))).findtext("Number") == "+15550100001"
 
     def test_a_question_asked_twice_about_one_visit_is_answered_with_one_stream(self, line: Line) -> None:
         first = line.incoming()

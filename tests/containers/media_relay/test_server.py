@@ -270,10 +270,10 @@ async def test_R14_a_call_that_outlasts_the_drain_is_sent_on() -> None:
         await phone.start()
         await phone.hear("media")
         _, end = await asyncio.gather(home.server.drain(0.0), phone.closed())
-        assert end == (1000, "relay_draining")
+        assert (end[0], end[1].startswith("relay_draining")) == (1000, True)
         row = home.ledger.read(phone.call_sid)
         assert row is not None
-        assert row.stream.ended_reason == "relay_draining"
+        assert row.stream.ended_reason == end[1]
 
 
 async def test_R14_a_handshake_that_was_taken_before_the_drain_counts_as_a_call() -> None:
@@ -300,7 +300,7 @@ async def test_R14_a_handshake_that_was_taken_before_the_drain_counts_as_a_call(
 async def test_a_call_that_does_not_end_is_reported_when_the_relay_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server_module, "LAST_SECONDS", 0.01)
     async with house() as home:
-        home.server._calls.add(stuck := Stuck())  # type: ignore[arg-type]
+        home.server._calls[stuck := Stuck()] = ("CA", 1)  # type: ignore[index]
         home.server._empty.clear()
         await home.server.drain(0.0)
         assert stuck.drained == 1
@@ -313,7 +313,7 @@ class Stuck:
 
     drained = 0
 
-    def drain(self) -> None:
+    def drain(self, _within: float) -> None:
         self.drained += 1
 
 
