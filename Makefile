@@ -30,7 +30,7 @@ help: ## What can be run here
 
 setup: .venv/.synced ## Install what the commands below need
 
-demo: .venv/.synced ## Play a whole spoken call and leave a folder to listen to (SCENARIO=billing|hours|press-zero|no-answer|caller-hangs-up|screened|attended|hunt|voicemail|closed|promise)
+demo: .venv/.synced ## Play a whole spoken call and leave a folder to listen to (SCENARIO=billing|hours|press-zero|no-answer|caller-hangs-up|screened|attended|hunt|voicemail|closed|promise|model-dies|relay-dies|queue-down|deploy)
 	@$(RUN) -m simulators demo --scenario $(SCENARIO)
 
 serve: .venv/.synced ## Run the local stack and wait for calls

@@ -18,6 +18,7 @@ from contracts.ledger import Ledger
 from simulators import audio, scenarios
 from simulators.carrier import Call, Carrier, Number
 from simulators.event_log import Event, EventLog
+from simulators.faults.plan import unfolding
 from simulators.model import Prompt, Say
 from simulators.model import Turn as ModelTurn
 from simulators.report import page, story
@@ -25,7 +26,7 @@ from simulators.report.run import Run, Turn, moment, of_call
 from simulators.report.timeline import LiveTimeline
 from simulators.scenarios import Scenario
 from simulators.scenarios.mind import ScenarioMind
-from simulators.settings import Settings
+from simulators.settings import Settings, StackError
 from simulators.stack import local_stack
 from simulators.voices import Voice, speak
 
@@ -64,6 +65,8 @@ def conclude(run: Run, scenario: Scenario, folder: Path) -> list[str]:
     """Say what is to be known of a run whose page is in `folder`; returns what it lacks of what its name says."""
     lacking = scenarios.missing(scenario, run.events, run.turns)
     gap = page.longest_silence(run)
+    if scenario.promise:
+        lacking += scenarios.broken(scenario.promise, story.ended_with(run.events), gap.length)
     _say(f"longest wait in silence: {gap.length:.2f} s, {gap.start:.1f} s into the call")
     _say(f"{folder}/  call.wav  report.html  timeline.svg  transcript.jsonl  events.jsonl")
     for one in lacking:
@@ -78,10 +81,16 @@ async def _perform(scenario: Scenario, settings: Settings, environ: Mapping[str,
     def tell(who: str, text: str) -> None:
         loop.call_soon_threadsafe(timeline.said, who, text, time.time())
 
-    async with local_stack(settings, environ, log, mind=lambda: ToldMind(tell)) as stack:
+    breakable = bool(scenario.faults)
+    if breakable and settings.openai_realtime_url:
+        raise StackError("the model", "is real, and the scenario breaks it", "unset LIVE and OPENAI_REALTIME_URL")
+    async with local_stack(settings, environ, log, mind=lambda: ToldMind(tell), breakable=breakable) as stack:
         assert stack.carrier, "a demonstration has the stand-in carrier"
         call = place(stack.carrier, stack.webhook, scenario, settings.agent())
-        return await play(call, scenario, log, timeline, stack.ledger)
+        if not stack.levers:
+            return await play(call, scenario, log, timeline, stack.ledger)
+        async with unfolding(scenario.faults, stack.levers, log, call.sid):
+            return await play(call, scenario, log, timeline, stack.ledger)
 
 
 async def play(call: Call, scenario: Scenario, log: EventLog, timeline: LiveTimeline, ledger: Ledger) -> Run:

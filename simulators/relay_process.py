@@ -49,6 +49,12 @@ class RelayProcess:
         assert self._process is not None, "the relay was not started"
         return self._process.pid
 
+    def send(self, number: int) -> None:
+        """Send a signal to the process, if it has not ended."""
+        assert self._process is not None, "the relay was not started"
+        with contextlib.suppress(ProcessLookupError):
+            self._process.send_signal(number)
+
     async def start(self) -> None:
         """Start the process and wait until it takes calls.
 

@@ -36,7 +36,11 @@ from simulators.cloud.context import Function
 from simulators.cloud.emulator import TIMING, Emulator, Resources, Secrets, provision
 from simulators.cloud.event_source import EventSource
 from simulators.cloud.gateway import Gateway
+from simulators.cloud.troubles import Troubles
+from simulators.faults import FaultProxy
+from simulators.faults.levers import StackLevers
 from simulators.model import Mind, Model
+from simulators.model.moods import Mood
 from simulators.relay_process import RelayProcess, Sink
 from simulators.settings import Settings, StackError
 
@@ -47,7 +51,10 @@ _SEE_OFF_SECONDS = 7.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalStack:
-    """A running stack. `carrier` and `model` are None where the environment named the real one."""
+    """A running stack. `carrier` and `model` are None where the environment named the real one.
+
+    `levers` break it, if it was made to be broken; a relay that ends is then started again, as the cloud does.
+    """
 
     webhook: str
     media: str
@@ -58,6 +65,7 @@ class LocalStack:
     relay: RelayProcess
     carrier: Carrier | None
     model: Model | None
+    levers: StackLevers | None = None
 
     def ready(self) -> dict[str, str]:
         """What a caller needs to know, as `serve` prints it."""
@@ -91,7 +99,7 @@ class _Lines(io.TextIOBase):
 
 @asynccontextmanager
 async def local_stack(
-    settings: Settings, environ: Mapping[str, str], sink: Sink, *, mind: Callable[[], Mind]
+    settings: Settings, environ: Mapping[str, str], sink: Sink, *, mind: Callable[[], Mind], breakable: bool = False
 ) -> AsyncIterator[LocalStack]:
     """Bring everything up, and down again at the end of the block.
 
@@ -100,14 +108,18 @@ async def local_stack(
         environ: what the relay's process inherits beside what it is told.
         sink: takes every logged event, from any thread.
         mind: makes the stand-in model's mind, one a session.
+        breakable: whether `levers` are wanted; every neighbour must be a stand-in then.
 
     Raises:
         StackError: something cannot start; everything that did is stopped again.
     """
     async with AsyncExitStack() as up:
         ports = free_port(settings.webhook_port, "WEBHOOK_PORT"), free_port(settings.relay_port, "RELAY_PORT")
-        session, endpoint, resources = await _cloud(up, settings)
-        model = None if settings.openai_realtime_url else Model(mind, api_key=settings.openai_api_key)
+        troubles, mood = Troubles(), Mood()
+        session, endpoint, resources = await _cloud(up, settings, troubles)
+        model = None
+        if not settings.openai_realtime_url:
+            model = Model(mood.moody(mind), api_key=settings.openai_api_key, faults=mood.faults)
         if model:
             up.push_async_callback(model.stop)
             await model.start()
@@ -117,11 +129,16 @@ async def local_stack(
         told["OPENAI_REALTIME_URL"] = settings.openai_realtime_url or (model.url if model else "")
         told["TWILIO_API_BASE_URL"] = settings.twilio_api_base_url or (carrier.api_base_url if carrier else "")
         clients = partial(session.client, endpoint_url=endpoint, config=_CLIENTS)
+        proxies = await _proxies(up, told, model) if breakable and model else None
         await _functions(up, told, clients, resources, cast(TextIO, _Lines(sink)), ports[0])
         relay = RelayProcess({**environ, **told}, sink)
         up.push_async_callback(_see_off, relay)
         up.push_async_callback(relay.stop, settings.drain_seconds + 5.0)
         await relay.start()
+        levers = None
+        if proxies and carrier:
+            levers = StackLevers(lambda: relay, carrier, *proxies, mood, troubles)
+            up.push_async_callback(_cancelled, asyncio.create_task(relay.keep_running()))
         yield LocalStack(
             webhook=f"http://127.0.0.1:{ports[0]}",
             media=f"ws://127.0.0.1:{ports[1]}",
@@ -132,7 +149,25 @@ async def local_stack(
             relay=relay,
             carrier=carrier,
             model=model,
+            levers=levers,
         )
+
+
+async def _proxies(up: AsyncExitStack, told: dict[str, str], model: Model) -> tuple[FaultProxy, FaultProxy]:
+    """Proxies before the model and the relay, put into what the parts are told."""
+    media = FaultProxy("127.0.0.1", int(told["RELAY_PORT"]), listen=("127.0.0.1", free_port(0, "RELAY_PORT")))
+    before_model = FaultProxy("127.0.0.1", model.port)
+    for proxy in (media, before_model):
+        up.push_async_callback(proxy.stop)
+        await proxy.start()
+    told["PUBLIC_MEDIA_ORIGIN"] = f"ws://127.0.0.1:{media.port}"
+    told["OPENAI_REALTIME_URL"] = model.url.replace(f":{model.port}", f":{before_model.port}")
+    return before_model, media
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 async def _see_off(relay: RelayProcess) -> None:
@@ -160,12 +195,12 @@ def free_port(port: int, name: str) -> int:
     raise StackError(f"port {port or 'of any number'}", why, f"stop the program that uses it, or set {name} to another")
 
 
-async def _cloud(up: AsyncExitStack, settings: Settings) -> tuple[boto3.Session, str, Resources]:
+async def _cloud(up: AsyncExitStack, settings: Settings, troubles: Troubles) -> tuple[boto3.Session, str, Resources]:
     session = await asyncio.to_thread(boto3.Session, region_name=settings.region)
     if settings.aws_endpoint_url:
         endpoint, prefix = settings.aws_endpoint_url, "patchthrough-local"
     else:
-        emulator = Emulator()
+        emulator = Emulator(troubles)
         up.push_async_callback(asyncio.to_thread, emulator.stop)
         endpoint = emulator.start()
         prefix = f"patchthrough-{endpoint.rpartition(':')[2]}"

@@ -17,6 +17,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoReque
 from werkzeug.serving import BaseWSGIServer, make_server
 
 from infra.settings import Timing
+from simulators.cloud.troubles import Troubles
 
 if TYPE_CHECKING:
     from boto3.session import Session
@@ -49,16 +50,19 @@ class Emulator:
     """Moto behind a socket on the loopback interface.
 
     moto keeps its state per process, not per server: two emulators in one process see the same tables and queues.
+    `troubles` may be brought over its services while it runs.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, troubles: Troubles | None = None) -> None:
+        self._troubles = troubles or Troubles()
         self._server: BaseWSGIServer | None = None
         self._thread: Thread | None = None
 
     def start(self) -> str:
         """Start listening on a free port; returns the endpoint URL."""
         app = _AtomicItems(DomainDispatcherApplication(create_backend_app))
-        self._server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=_QuietHandler)
+        troubled = self._troubles.around(app)
+        self._server = make_server("127.0.0.1", 0, troubled, threaded=True, request_handler=_QuietHandler)
         self._thread = Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, name="aws-emulator")
         self._thread.start()
         return f"http://127.0.0.1:{self._server.port}"

@@ -102,6 +102,7 @@ class EventSource:
         self._stopping = Event()
         self._poller = Thread(target=self._poll, name=f"event-source-{function.name}")
         self._queue_arn = ""
+        self._readable = True
 
     def start(self) -> None:
         """Begin to poll.
@@ -140,9 +141,12 @@ class EventSource:
                 MessageAttributeNames=["All"],
             )
         except (BotoCoreError, ClientError) as error:
-            _log.warning("%s: the queue cannot be read (%s)", self._function.name, error)
+            if self._readable:
+                _log.warning("%s: the queue cannot be read (%s)", self._function.name, error)
+            self._readable = False
             self._stopping.wait(1)  # as Lambda's pollers do, try again; never in a busy loop
             return []
+        self._readable = True
         return answer.get("Messages", [])
 
     def _invoke_and_release(self, messages: Sequence[Any]) -> None:

@@ -215,7 +215,10 @@ def calls_of(names: Sequence[str]) -> dict[str, Scenario]:
         StackError: there is none of that name.
     """
     if names:
-        return {name: scenarios.load(name) for name in names}
+        asked = {name: scenarios.load(name) for name in names}
+        if broken := [name for name, scenario in asked.items() if scenario.faults]:
+            raise StackError(f"scenario {broken[0]!r}", "breaks the local stack", "play it with `make demo`")
+        return asked
     second = scenarios.load(CALL_AFTER_UPDATE).model_copy(update={"agent": ANOTHER_AGENT})
     return {FIRST_CALL: scenarios.load(FIRST_CALL), CALL_AFTER_UPDATE: second}
 

@@ -92,6 +92,30 @@ def ending(lines: Sequence[Line]) -> Ending:
     return Ending()
 
 
+_COMPANY: Mapping[str, str] = {
+    "stream_started": "agent",
+    "bridged": "person",
+    "say": "sentence",
+    "recorded": "sentence",
+}
+
+
+def ended_with(lines: Sequence[Line]) -> str:
+    """Who was last with the caller, by what the carrier saw: `person`, `agent`, `sentence` or `nothing`.
+
+    A stream that had ended before the call did leaves the caller with nothing, unless its agent had said goodbye.
+    """
+    company, parting = "nothing", ending(lines).by == "agent"
+    for line in lines:
+        what = str(line.get("what", "")) if line["event"] == events.LINE.name else ""
+        if what == "ended":
+            break
+        if what == "stream_stopped" and company == "agent" and not parting:
+            company = "nothing"
+        company = _COMPANY.get(what, company)
+    return company
+
+
 def sentence(lines: Sequence[Line]) -> str:
     """What truly happened, for a person to read. Nothing here knows what was meant to happen."""
     names = [str(line["event"]) for line in lines]

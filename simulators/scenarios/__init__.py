@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from simulators import audio
 from simulators.carrier import BadScript, Callee, Line, LineDropped, ScriptedCaller
 from simulators.carrier.exchange import Exchange
+from simulators.faults.plan import Fault
 from simulators.report.run import Turn
 from simulators.settings import StackError
 
@@ -59,6 +60,13 @@ class Said(_Strict):
     matches: str
 
 
+class Promise(_Strict):
+    """What the caller is promised whatever breaks: with whom the call ends, and the longest silence in seconds."""
+
+    ends_with: tuple[Literal["person", "agent", "sentence"], ...]
+    silence: float
+
+
 class Scenario(_Strict):
     """One call.
 
@@ -71,6 +79,8 @@ class Scenario(_Strict):
         said: Who must have said something that matches a regular expression, in this order.
         expect: Events, with some of their fields, that must have happened in this order (others may lie between).
         never: Events that must not have happened.
+        faults: What breaks, and when.
+        promise: What holds in spite of it.
     """
 
     title: str
@@ -81,6 +91,8 @@ class Scenario(_Strict):
     said: tuple[Said, ...] = ()
     expect: tuple[Mapping[str, Any], ...]
     never: tuple[Mapping[str, Any], ...] = ()
+    faults: tuple[Fault, ...] = ()
+    promise: Promise | None = None
 
     def script(self) -> ScriptedCaller:
         """The caller."""
@@ -135,6 +147,16 @@ def missing(scenario: Scenario, lines: Sequence[Mapping[str, Any]], turns: Seque
         for wanted in scenario.said
         if not any(turn.who == wanted.who and re.search(wanted.matches, turn.text) for turn in unsaid)
     ]
+    return complaints
+
+
+def broken(promise: Promise, ended_with: str, silence: float) -> list[str]:
+    """What a call did not keep of a promise, one sentence each; `silence` is the longest, in seconds."""
+    complaints = []
+    if ended_with not in promise.ends_with:
+        complaints.append(f"the call ended with {ended_with}, and {' or '.join(promise.ends_with)} is promised")
+    if silence > promise.silence:
+        complaints.append(f"{silence:.2f} s of silence, and at most {promise.silence:.2f} s are promised")
     return complaints
 
 

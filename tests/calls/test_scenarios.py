@@ -36,6 +36,7 @@ CHAIN = [
     events.DIAL_ENDED,
     events.CALL_ENDED,
 ]
+UNBROKEN = [name for name in scenarios.names() if not scenarios.load(name).faults]
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,15 @@ def test_a_scenario_ends_as_its_name_says(played: dict[str, Played], name: str) 
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("name", scenarios.names())
+@pytest.mark.parametrize("name", [name for name in scenarios.names() if scenarios.load(name).promise])
+def test_whatever_breaks_the_promise_of_the_scenario_is_kept(played: dict[str, Played], name: str) -> None:
+    promise, run = scenarios.load(name).promise, played[name].run
+    assert promise
+    assert scenarios.broken(promise, story.ended_with(run.events), page.longest_silence(run).length) == []
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("name", UNBROKEN)
 def test_the_caller_never_waits_in_silence_for_more_than_two_and_a_half_seconds(
     played: dict[str, Played], name: str
 ) -> None:
@@ -130,7 +139,7 @@ def test_R24_after_no_answer_the_agent_speaks_of_the_attempt(played: dict[str, P
 def test_no_part_reports_a_failure(played: dict[str, Played]) -> None:
     failures = {events.HANDLER_FAILED, events.EFFECT_FAILED, events.LEDGER_FAILED, events.FRAME_MALFORMED}
     bad = {event.name for event in failures | {events.REQUEST_REFUSED, events.MODEL_ERROR, events.HANDOFF_FAILED}}
-    for name, one in played.items():
+    for name, one in ((name, played[name]) for name in UNBROKEN):
         found = [line for line in one.run.events if line["event"] in bad]
         assert not found, f"{name}: {found}"
 

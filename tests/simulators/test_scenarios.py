@@ -3,12 +3,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from contracts.agent_file import load as load_agent
 from contracts.events import VOCABULARY
 from simulators import scenarios
 from simulators.report.run import Turn
-from simulators.scenarios import Scenario
+from simulators.scenarios import Promise, Scenario
 from simulators.settings import ROOT, StackError
 
 
@@ -25,7 +26,28 @@ def test_every_scenario_speaks_of_events_and_destinations_that_exist(name: str) 
 def test_the_scenarios_are_there() -> None:
     first = {"billing", "caller-hangs-up", "hours", "no-answer", "press-zero"}
     escalation = {"attended", "closed", "hunt", "promise", "screened", "voicemail"}
-    assert {*scenarios.names()} == first | escalation
+    broken = {"deploy", "model-dies", "queue-down", "relay-dies"}
+    assert {*scenarios.names()} == first | escalation | broken
+    for name in broken:
+        assert scenarios.load(name).faults
+        assert scenarios.load(name).promise
+
+
+def test_a_fault_names_who_can_suffer_it_and_an_event_that_exists() -> None:
+    for name in scenarios.names():
+        assert {fault.after for fault in scenarios.load(name).faults} <= {"", *VOCABULARY}
+    with pytest.raises(ValidationError, match="queue cannot kill"):
+        a_scenario(faults=[{"who": "queue", "what": "kill"}])
+    assert a_scenario(faults=[{"who": "relay", "what": "stop", "for": 5}]).faults[0].lasts == 5
+
+
+def test_a_promise_that_was_not_kept_is_said_with_its_numbers() -> None:
+    promise = Promise(ends_with=("person", "agent"), silence=3.0)
+    assert scenarios.broken(promise, "agent", 2.9) == []
+    assert scenarios.broken(promise, "nothing", 3.1) == [
+        "the call ended with nothing, and person or agent is promised",
+        "3.10 s of silence, and at most 3.00 s are promised",
+    ]
 
 
 def test_an_unknown_scenario_is_refused_with_the_known_ones() -> None:

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from simulators.cloud.troubles import Troubles
+from simulators.model import Prompt, Say, Turn
+from simulators.model.minds import Occasion
+from simulators.model.moods import Answering, Mood
+
+TARGETS = {
+    "ledger": "DynamoDB_20120810.PutItem",
+    "queue": "AmazonSQS.SendMessage",
+    "secrets": "secretsmanager.GetSecretValue",
+}
+
+
+@pytest.mark.parametrize("service", TARGETS)
+def test_a_service_that_is_down_answers_503_and_the_others_go_on(service: str) -> None:
+    troubles = Troubles()
+    app = troubles.around(lambda _environ, _start: [b"fine"])
+    answered: list[str] = []
+
+    def ask(name: str) -> bytes:
+        return b"".join(
+            app({"HTTP_X_AMZ_TARGET": TARGETS[name]}, lambda status, _headers: answered.append(str(status)))
+        )
+
+    troubles.down.add(service)
+    assert [name for name in TARGETS if ask(name) != b"fine"] == [service]
+    assert answered == ["503 Service Unavailable"]
+    troubles.down.discard(service)
+    assert ask(service) == b"fine"
+
+
+class Talker:
+    def hear(self, _sound: bytes) -> str:
+        return ""
+
+    def answer(self, _prompt: Prompt) -> Turn:
+        return Turn([Say("Hello.", b"\x00" * 800)])
+
+
+@pytest.mark.parametrize(
+    ("mood", "said"),
+    [
+        ("well", "[Say(text='Hello.', sound=b'\\x00"),
+        ("mute", "()"),
+        ("zeros", "[Say(text='Hello.', sound=b'\\xff"),
+        ("stall", "[Stall()]"),
+        ("fails", "[Fail(code='rate_limit_exceeded'"),
+    ],
+)
+def test_a_mind_follows_the_mood(mood: Answering, said: str) -> None:
+    model = Mood()
+    mind = model.moody(Talker)()
+    model.answering = mood
+    prompt: Any = Prompt(Occasion.GREETING, [], "", "", [], "auto", {})
+    assert str(mind.answer(prompt).steps).startswith(said)
