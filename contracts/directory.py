@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
+from typing import NamedTuple
 
 from contracts import hours
 from contracts.destination import (
@@ -28,7 +29,7 @@ from contracts.destination import (
 from contracts.directory_file import E164, DirectoryRefused, Node, Problem, refused
 from contracts.directory_rules import problems
 
-__all__ = ["E164", "Destination", "Directory", "DirectoryRefused", "Problem", "load", "parse"]
+__all__ = ["E164", "Destination", "Directory", "DirectoryRefused", "Loaded", "load", "parse", "unreadable"]
 
 TARGETS = 10
 WHISPER_CHARS = 200
@@ -41,8 +42,15 @@ DIGITS = frozenset("0123456789*#")
 _SHORT_CODE = re.compile(r"\+(1|7|2[07]|3[0-469]|4[013-9]|5[1-8]|6[0-6]|8[1246]|9[0-58])")
 
 
-def load(path: Path) -> Directory:
-    """Read the directory from an agent file.
+class Loaded(NamedTuple):
+    """An agent file: its content as YAML gives it, and its directory."""
+
+    content: object
+    directory: Directory
+
+
+def load(path: Path) -> Loaded:
+    """Read an agent file as far as its directory.
 
     Raises:
         DirectoryRefused: unreadable, not YAML, or without a usable directory.
@@ -54,12 +62,17 @@ def load(path: Path) -> Directory:
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), loader)  # noqa: S506 - it is a safe loader
     except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
-        said = " ".join(str(error).split())
-        raise DirectoryRefused(Problem("(whole file)", f"cannot be read: {said}", "correct it"), file=path) from error
+        raise unreadable(path, error) from error
     try:
-        return parse(content)
+        return Loaded(content, parse(content))
     except DirectoryRefused as refused:
         raise DirectoryRefused(*refused.problems, file=path) from refused
+
+
+def unreadable(path: Path, error: Exception) -> DirectoryRefused:
+    """The file as a whole is no agent file."""
+    said = " ".join(str(error).split())
+    return DirectoryRefused(Problem("(whole file)", f"cannot be read: {said}", "correct it"), file=path)
 
 
 def parse(content: object) -> Directory:

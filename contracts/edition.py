@@ -27,9 +27,12 @@ def text_of(content: object) -> str:
     """The agent file's content as the JSON text in which editions are published, stored and compared.
 
     Raises:
-        TypeError, ValueError, RecursionError: YAML gave something that JSON cannot hold.
+        ValueError: YAML gave something that JSON cannot hold.
     """
-    return json.dumps(content, ensure_ascii=False, default=_date, allow_nan=False)
+    try:
+        return json.dumps(content, ensure_ascii=False, default=_date, allow_nan=False)
+    except (TypeError, RecursionError) as error:
+        raise ValueError(str(error)) from error
 
 
 def _date(value: object) -> str:

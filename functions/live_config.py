@@ -19,7 +19,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from contracts import events
-from contracts.directory import Directory, DirectoryRefused, Problem, parse
+from contracts.directory import Directory, load, parse, unreadable
 from contracts.edition import Editions, edition_of, text_of
 from contracts.feed import AppConfigFeed, Feed, FileFeed, ProfileName
 from contracts.row import Row
@@ -59,18 +59,12 @@ def edition(text: str) -> Edition:
 
 def _deployed(path: Path) -> Edition:
     """The file as it was deployed, where it was checked: nothing is imported for it that a caller would wait for."""
-    import yaml  # noqa: PLC0415 - where AppConfig is asked this is the only use
-
-    # libyaml reads the file ten times faster; a cold start without it still works.
-    loader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    content, directory = load(path)
     try:
-        text = text_of(yaml.load(path.read_text(encoding="utf-8"), loader))  # noqa: S506 - it is a safe loader
-        return edition(text)
-    except DirectoryRefused as refused:
-        raise DirectoryRefused(*refused.problems, file=path) from refused
-    except (OSError, ValueError, TypeError, yaml.YAMLError, RecursionError) as error:
-        said = " ".join(str(error).split())
-        raise DirectoryRefused(Problem("(whole file)", f"cannot be read: {said}", "correct it"), file=path) from error
+        text = text_of(content)
+    except ValueError as error:
+        raise unreadable(path, error) from error
+    return Edition(edition_of(text), text, directory)
 
 
 def _written(path: Path) -> str:
@@ -137,12 +131,12 @@ class LiveConfig:
         return self._current
 
     def begin(self) -> str:
-        """A call begins now: the reference to its edition, for its row; "" if that could not be kept."""
-        try:
-            return self._editions.keep(self.current().text)
-        except _UNREACHABLE as error:
-            self._log.write(events.LEDGER_FAILED, operation="keep_edition", error=type(error).__name__)
-            return ""
+        """A call begins now: the reference to its edition, for its row.
+
+        The table's errors pass through: its row is about to be written there as well, and a caller waits for one
+        failure, not two.
+        """
+        return self._editions.keep(self.current().text)
 
     def people(self, row: Row | None) -> Directory:
         """Whom the call of this row can reach; None: its row cannot be read."""

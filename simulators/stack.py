@@ -25,11 +25,11 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from contracts.directory import DirectoryRefused
 from contracts.ledger import Ledger
 from functions.environment import EnvironmentRefused
 from functions.messages import handler as messages
 from functions.transfer import handler as transfer
-from functions.transfer.directory import DirectoryRefused
 from functions.voice_webhook import handler as voice_webhook
 from simulators.carrier import Carrier
 from simulators.cloud.context import Function

@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
-from pathlib import Path
 from typing import Any, TextIO
 
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
@@ -26,11 +25,11 @@ from contracts import events
 from contracts.ledger import Ledger
 from contracts.metrics import Metric
 from contracts.transfer import CALL_SID, MalformedRequest, Reason, TransferRequest, Withdrawal, read
+from functions import live_config
 from functions.clients import aws
 from functions.environment import EnvironmentRefused, origin, required
 from functions.eventlog import EventLog
 from functions.secrets import Secret, rest_credentials
-from functions.transfer import directory
 from functions.transfer.carrier import Carrier, TwilioCarrier
 from functions.transfer.dialing import Dialer
 from functions.transfer.hunting import Hunting
@@ -188,10 +187,8 @@ def build(  # noqa: PLR0913 - every neighbour of the function, by name
         )
     dynamodb = dynamodb or aws("dynamodb")
     ledger = Ledger(dynamodb, table, clock)
-    people = directory.load(Path(environ.get("AGENT_FILE") or "agent.yaml"))
-    hunting = Hunting(
-        ledger=ledger, people=lambda _row: people, quota=Quota(dynamodb, table, clock), log=log, now=clock
-    )
+    config = live_config.build(environ, dynamodb=dynamodb, table=table, log=log, now=clock)
+    hunting = Hunting(ledger=ledger, people=config.people, quota=Quota(dynamodb, table, clock), log=log, now=clock)
     webhook = origin("PUBLIC_WEBHOOK_ORIGIN", webhook_origin, "https", "http")
     watching = Watching(ledger=ledger, hunting=hunting, carrier=carrier, origin=webhook, log=log, now=clock)
     timing = Timing(now=clock, sleep=sleep, jitter=jitter, lag=_lag(environ))

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from contracts import events, stream
@@ -52,11 +53,12 @@ _CALLER_PURPOSE = b"patchthrough caller key v1"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answers:
-    """The TwiML answers to questions about the caller's call."""
+    """The TwiML answers to questions about the caller's call. `edition` names the file that a new one lives by."""
 
     transfers: Transfers
     visits: Visits
     ends: Ends
+    edition: Callable[[], str]
 
     @property
     def documents(self) -> Documents:
@@ -85,6 +87,7 @@ class Answers:
                 nonce=nonce,
                 digest=stream.digest(first_token),
                 caller_key=_caller_key(caller, self.visits.newest_token()) if dialable(caller) else "",
+                edition=self.edition(),
             )
         except LEDGER_FAILURES as error:
             return self._without_ledger(request, error)

@@ -13,17 +13,17 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
-from pathlib import Path
 from typing import Any, TextIO
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 
 from contracts import events
-from contracts.directory import Directory, load
+from contracts.directory import Directory
 from contracts.ledger import Ledger
 from contracts.metrics import Metric
 from contracts.row import Row
+from functions import live_config
 from functions.clients import aws
 from functions.environment import origin, required
 from functions.eventlog import EventLog
@@ -147,6 +147,7 @@ def wire(  # noqa: PLR0913 - every neighbour of the function, by name
     ledger: Ledger,
     quota: Quota,
     people: Callable[[Row | None], Directory],
+    edition: Callable[[], str],
     documents: Documents,
     tokens: Callable[[], Iterable[str]],
     transfers: Outbox,
@@ -163,7 +164,7 @@ def wire(  # noqa: PLR0913 - every neighbour of the function, by name
     )
     return Webhook(
         gate=gate,
-        answers=Answers(transfers=transferring, visits=visits, ends=ends),
+        answers=Answers(transfers=transferring, visits=visits, ends=ends, edition=edition),
         people=People(ledger=ledger, hunting=hunting, documents=documents, ends=ends, transfers=transfers, log=log),
         reports=Reports(
             ledger=ledger, hunting=hunting, ends=ends, transfers=transfers, messages=messages, log=log, now=now
@@ -191,16 +192,18 @@ def build(
     webhook_origin, media_origin, account_sid, token_secret, table = required(environ, *names, "LEDGER_TABLE")
     webhook_origin = origin("PUBLIC_WEBHOOK_ORIGIN", webhook_origin, "https", "http")
     media_origin = origin("PUBLIC_MEDIA_ORIGIN", media_origin, "wss", "ws")
-    directory = load(Path(environ.get("AGENT_FILE") or "agent.yaml"))
     log = EventLog(events.Part.WEBHOOK, clock=clock, stream=stream)
     secrets, dynamodb, sqs = secrets or aws("secretsmanager"), dynamodb or aws("dynamodb"), sqs or aws("sqs")
+    appconfig = aws("appconfigdata") if environ.get("LIVE_CONFIG") else None
+    config = live_config.build(environ, dynamodb=dynamodb, table=table, log=log, appconfigdata=appconfig, now=clock)
     secret = Secret(token_secret, secrets)
     tokens = partial(auth_tokens, secret)
     webhook = wire(
         gate=Gate(webhook_origin, account_sid, tokens),
         ledger=Ledger(dynamodb, table, clock),
         quota=Quota(dynamodb, table, clock),
-        people=lambda _row: directory,
+        people=config.people,
+        edition=config.begin,
         documents=Documents(webhook_origin, media_origin),
         tokens=tokens,
         transfers=Outbox(sqs, environ.get("TRANSFER_QUEUE_URL", ""), log),
@@ -214,7 +217,7 @@ def build(
         with _ONE_AT_A_TIME:
             return app.resolve(event, context)
 
-    return Started(handle, secrets=[secret], clients=[secrets, dynamodb, sqs])
+    return Started(handle, secrets=[secret], clients=[secrets, dynamodb, sqs, *([appconfig] if appconfig else [])])
 
 
 @cache

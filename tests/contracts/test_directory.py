@@ -33,7 +33,7 @@ def refusal(destinations: dict[str, Any], default: str = "desk", **fields: Any) 
 
 
 def test_a_file_as_it_was_before_there_were_targets_means_the_same() -> None:
-    read = load(ROOT / "agent.yaml")
+    read = load(ROOT / "agent.yaml").directory
     reception = read.resolve("reception")
     assert reception is read.default is read.resolve("nobody")
     assert reception.targets == (Target(TargetKind.PHONE, "+15550100003", 25),)

@@ -225,10 +225,11 @@ def test_an_edition_that_cannot_be_found_is_the_one_in_force() -> None:
     assert world.events("ledger.failed")[0]["operation"] == "find_edition"
 
 
-def test_a_ledger_that_is_away_lets_calls_begin() -> None:
+def test_whoever_opens_a_call_hears_that_the_ledger_is_away_before_it_asks_for_the_row() -> None:
     world = World()
     world.table.failure = away()
-    assert world.config.begin() == ""
+    with pytest.raises(ClientError):
+        world.config.begin()
     world.table.failure = None
     assert world.config.begin()
 

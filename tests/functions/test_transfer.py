@@ -14,9 +14,10 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from contracts.directory import DirectoryRefused, load
 from contracts.transfer import Outcome, Reason, TransferRequest
 from functions.environment import EnvironmentRefused
-from functions.transfer import directory, handler
+from functions.transfer import handler
 from functions.transfer.dial_twiml import MAX_TWIML_CHARS
 from functions.transfer.lease import REST_TIMEOUT_SECONDS, VISIBILITY_LAG_SECONDS, lease_seconds
 from tests.contracts.table import FakeTable
@@ -102,7 +103,7 @@ def test_S10_of_10000_fuzzed_bodies_none_reaches_the_carrier_and_none_raises() -
 
 
 def test_S8_of_10000_hostile_destinations_none_is_dialled_outside_the_directory() -> None:
-    rng, people = random.Random(6), directory.load(PEOPLE)
+    rng, people = random.Random(6), load(PEOPLE).directory
     hostile = [
         "+15550109999",
         "sip:x@y.z",
@@ -337,13 +338,13 @@ class TestBuilding:
 
 class TestDirectory:
     def test_a_key_is_a_number_and_anything_else_is_the_default_person(self) -> None:
-        people = directory.load(PEOPLE)
+        people = load(PEOPLE).directory
         assert people.resolve("support").number == "+15550100002"
         assert people.resolve("nobody") is people.default
         assert (people.default.key, people.default.ring_seconds, people.dial_seconds) == ("reception", 20, 2700)
 
     def test_the_repositorys_own_agent_file_has_a_directory(self) -> None:
-        assert directory.load(Path("agent.yaml")).default.number.startswith("+")
+        assert load(Path("agent.yaml")).directory.default.number.startswith("+")
 
     @pytest.mark.parametrize(
         ("old", "new"),
@@ -363,15 +364,15 @@ class TestDirectory:
         assert old in text
         broken = tmp_path / "agent.yaml"
         broken.write_text(text.replace(old, new))
-        with pytest.raises(directory.DirectoryRefused, match=r"agent\.yaml"):
-            directory.load(broken)
+        with pytest.raises(DirectoryRefused, match=r"agent\.yaml"):
+            load(broken)
 
     def test_a_missing_or_empty_file_is_refused(self, tmp_path: Path) -> None:
-        with pytest.raises(directory.DirectoryRefused):
-            directory.load(tmp_path / "agent.yaml")
+        with pytest.raises(DirectoryRefused):
+            load(tmp_path / "agent.yaml")
         (tmp_path / "agent.yaml").write_text("")
-        with pytest.raises(directory.DirectoryRefused):
-            directory.load(tmp_path / "agent.yaml")
+        with pytest.raises(DirectoryRefused):
+            load(tmp_path / "agent.yaml")
 
 
 @pytest.mark.parametrize("reason", list(Reason))

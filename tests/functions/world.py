@@ -18,12 +18,13 @@ from typing import Any, TypeVar
 from botocore.exceptions import EndpointConnectionError
 
 from contracts import stream
+from contracts.directory import Directory, load
 from contracts.events import Part
 from contracts.ledger import Ledger
 from contracts.transfer import Reason, TransferRequest
 from functions.eventlog import EventLog
 from functions.outbox import Outbox
-from functions.transfer import directory, handler
+from functions.transfer import handler
 from functions.transfer.carrier import Ambiguous, CallGone, Refused, Throttled
 from functions.transfer.quota import Quota
 from functions.voice_webhook.handler import wire
@@ -193,7 +194,7 @@ class World:
         self.stream_asked = False
         self.ended_by_answer: str | None = None
         self.table = FakeTable(self.boundary)
-        self.directory = directory.load(PEOPLE)
+        self.directory = load(PEOPLE).directory
         self.carrier: Any = self.make_carrier()
         self.queue = FakeQueue(self)
         self.output = io.StringIO()
@@ -215,6 +216,7 @@ class World:
             ledger=self.ledger,
             quota=Quota(self.table, "ledger", self.timeline.clock),
             people=lambda _row: self.directory,
+            edition=lambda: "",
             documents=Documents(ORIGIN, "wss://media.example.com"),
             tokens=lambda: [AUTH_TOKEN],
             transfers=Outbox(self.queue, ENVIRONMENT["TRANSFER_QUEUE_URL"], log),
@@ -227,7 +229,7 @@ class World:
     def make_carrier(self) -> Any:
         return FakeCarrier(self)
 
-    def use(self, people: directory.Directory) -> None:
+    def use(self, people: Directory) -> None:
         """Let every part find these people."""
         self.directory = people
         handlers = [self.handlers.handler, self.handlers.last_resort]
