@@ -19,14 +19,17 @@ import uvloop
 from botocore.config import Config as ClientConfig
 from botocore.exceptions import BotoCoreError, ClientError
 
-from containers.media_relay import gauge, keys, server
+from containers.media_relay import gauge, keys, live_config, server
 from containers.media_relay.config import Config, ConfigError
 from containers.media_relay.effects import Stores
 from containers.media_relay.protection import Protection
 from containers.media_relay.relay import ModelAddress
 from containers.media_relay.transfers import TransferQueue
-from contracts import agent_file, events
+from contracts import events
+from contracts.agent_file import AgentFileError
+from contracts.edition import Editions
 from contracts.events import Event, Part
+from contracts.feed import AppConfigFeed, FileFeed
 from contracts.ledger import Ledger
 
 _THREADS = 32
@@ -91,33 +94,36 @@ class _Secrets:
                 log_event("", events.EFFECT_FAILED, {"effect": "secrets", "error": type(error).__name__})
 
 
-async def serve(config: Config, agent: agent_file.AgentFile) -> None:
+async def serve(config: Config, first: live_config.Edition) -> None:
     """Listen until SIGTERM or SIGINT, then drain; a second signal does not wait for live calls."""
     executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="stores")
     secrets = _Secrets(config, executor)
     ssl_context = ssl.create_default_context() if config.openai_url.startswith("wss:") else None
-    ledger = Ledger(_aws_client("dynamodb"), config.ledger_table, time.time)
+    dynamodb = _aws_client("dynamodb")
+    ledger = Ledger(dynamodb, config.ledger_table, time.time)
+    live = _live_config(config, first, Editions(dynamodb, config.ledger_table, time.time), executor)
     stores = Stores(ledger, TransferQueue(_aws_client("sqs"), config.queue_url), executor)
     settings = server.Settings(
         media_origin=config.media_origin,
         account_sid=config.account_sid,
-        agent_file=agent,
-        max_calls=config.max_calls or agent.limits.max_calls,
-        model_address=lambda now: ModelAddress(config.openai_url, agent.model, now.openai_key, ssl_context),
+        agent_file=live.of,
+        max_calls=config.max_calls or first.agent.limits.max_calls,
+        model_address=lambda now, model: ModelAddress(config.openai_url, model, now.openai_key, ssl_context),
         keys=lambda: secrets.current,
     )
     protection = Protection(config.ecs_agent, _unprotected)
     door = server.Server(settings, stores, protection, log_event)
     loop = asyncio.get_running_loop()
     told, hurry = _signals(loop)
+    await live.poll()  # the first caller gets what is in force
     listener = await loop.create_server(door.connection, config.host, config.port, backlog=1024)
-    background = [asyncio.create_task(secrets.keep_fresh())]
+    background = [asyncio.create_task(secrets.keep_fresh()), asyncio.create_task(live.keep_fresh(asyncio.sleep))]
     if config.ecs_agent:  # elsewhere nobody reads the gauge
         gauge.watch_lag(loop, settings.measures)
         publishing = gauge.keep_publishing(door, settings.measures, _write_metric, time.time, asyncio.sleep)
         background.append(asyncio.create_task(publishing))
     port = listener.sockets[0].getsockname()[1]
-    log_event("", events.RELAY_STARTED, {"host": config.host, "port": port, "model": agent.model})
+    log_event("", events.RELAY_STARTED, {"host": config.host, "port": port, "model": live.current.model})
     sys.setswitchinterval(_SWITCH_SECONDS)
     gc.collect()
     gc.freeze()  # what lives as long as the process need not be looked at again
@@ -130,6 +136,19 @@ async def serve(config: Config, agent: agent_file.AgentFile) -> None:
     listener.close()
     executor.shutdown(wait=True)
     log_event("", events.RELAY_STOPPED, {"live_calls": door.live_calls})
+
+
+def _live_config(
+    config: Config, first: live_config.Edition, editions: Editions, executor: ThreadPoolExecutor
+) -> live_config.LiveConfig:
+    feed: AppConfigFeed | FileFeed
+    if config.live_config:
+        feed = AppConfigFeed(_aws_client("appconfigdata"), config.live_config)
+    else:
+        feed = FileFeed(config.agent_file, live_config.read_file)
+    return live_config.LiveConfig(
+        feed, first, editions=editions, executor=executor, log=lambda event, fields: log_event("", event, fields)
+    )
 
 
 def _signals(loop: asyncio.AbstractEventLoop) -> tuple[asyncio.Event, asyncio.Event]:
@@ -158,9 +177,9 @@ def main() -> int:
     """Run the relay; returns the exit status."""
     try:
         config = Config.from_env(os.environ)
-        agent = agent_file.load(config.agent_file)
-        uvloop.run(serve(config, agent))
-    except (ConfigError, agent_file.AgentFileError, keys.SecretUnusable) as error:
+        first = live_config.edition(live_config.read_file(config.agent_file), str(config.agent_file))
+        uvloop.run(serve(config, first))
+    except (ConfigError, AgentFileError, keys.SecretUnusable) as error:
         return _refused(str(error))
     except (BotoCoreError, ClientError) as error:
         return _refused(f"a secret, the table or the queue cannot be reached: {error}")

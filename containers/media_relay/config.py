@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from containers.media_relay.protection import EcsAgent
+from contracts.feed import ProfileName
 
 _REQUIRED = (
     "PUBLIC_MEDIA_ORIGIN",
@@ -28,7 +29,8 @@ class ConfigError(ValueError):
 class Config:
     """Where the relay listens and whom it talks to. Times in seconds.
 
-    `max_calls` None: as the agent file says; `ecs_agent` None: the relay is no task of ECS.
+    `max_calls` None: as the agent file says; `live_config` None: the agent file is watched; `ecs_agent` None: the relay
+    is no task of ECS.
     """
 
     host: str
@@ -41,6 +43,7 @@ class Config:
     ledger_table: str
     queue_url: str
     agent_file: Path
+    live_config: ProfileName | None
     max_calls: int | None
     drain_seconds: float
     ecs_agent: EcsAgent | None
@@ -66,6 +69,7 @@ class Config:
             ledger_table=environ["LEDGER_TABLE"],
             queue_url=environ["TRANSFER_QUEUE_URL"],
             agent_file=Path(environ.get("AGENT_FILE") or "agent.yaml"),
+            live_config=_profile(environ, "LIVE_CONFIG"),
             max_calls=_whole(environ, "MAX_CALLS", 0, 1, 100_000) if environ.get("MAX_CALLS") else None,
             drain_seconds=float(_whole(environ, "DRAIN_SECONDS", 110, 0, 3600)),
             ecs_agent=_ecs_agent(environ, "ECS_AGENT_URI", "TASK_PROTECTION_MINUTES"),
@@ -91,6 +95,15 @@ def _model_url(environ: Mapping[str, str], name: str) -> str:
     if not _socket_url(url) or "?" in url:
         raise ConfigError(f"{name} is '{url}'; it must be a URL such as {_OPENAI}, without a query")
     return url
+
+
+def _profile(environ: Mapping[str, str], name: str) -> ProfileName | None:
+    if not environ.get(name):
+        return None
+    try:
+        return ProfileName.parse(environ[name])
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
 
 
 def _ecs_agent(environ: Mapping[str, str], uri: str, minutes: str) -> EcsAgent | None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
@@ -44,16 +44,17 @@ LogEvent = Callable[[str, Event, dict[str, Any]], None]  # call_sid, event, fiel
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What stays the same for the relay's whole life. `keys` gives the secrets as they are now.
+    """What stays the same for the relay's whole life.
 
+    `keys` gives the secrets as they are now; `agent_file` the file that a call lives by, from its row's reference.
     `name` is the process's own, by which the ledger knows who has a stream.
     """
 
     media_origin: str
     account_sid: str
-    agent_file: AgentFile
+    agent_file: Callable[[str], Awaitable[AgentFile]]
     max_calls: int
-    model_address: Callable[[Keys], ModelAddress]
+    model_address: Callable[[Keys, str], ModelAddress]  # of a model by its name
     keys: Callable[[], Keys]
     name: str = ""
     wall: Callable[[], float] = time.time  # seconds since the epoch
@@ -174,8 +175,9 @@ class Server:
             self._log(call_sid, events.LEDGER_FAILED, {"operation": "take_stream", "error": type(error).__name__})
             self._refuse(websocket, HTTPStatus.SERVICE_UNAVAILABLE, "ledger", call_sid)
             return
+        agent_file = await self._settings.agent_file(row.call.edition)
         await self._protection.enter()  # before the 101: once it holds a call, ECS must not choose this task
-        relay = self._relay(row)
+        relay = self._relay(row, agent_file)
         for older, (sid, _) in list(self._calls.items()):
             if sid == call_sid:
                 older.supersede()
@@ -184,7 +186,7 @@ class Server:
         relay.attach(websocket)
         if websocket.accept(relay):
             self._log(call_sid, events.MEDIA_ACCEPTED, {"visit": row.stream.visit})
-            relay.connect_model(self._settings.model_address(self._settings.keys()))
+            relay.connect_model(self._settings.model_address(self._settings.keys(), agent_file.model))
         else:
             self._log(call_sid, events.MEDIA_REFUSED, {"status": 0, "why": "the peer is gone or is no WebSocket"})
             relay.end()
@@ -195,14 +197,14 @@ class Server:
 
     # ---- calls ---------------------------------------------------------------------------------------------------
 
-    def _relay(self, row: Row) -> Relay:
+    def _relay(self, row: Row, agent_file: AgentFile) -> Relay:
         waits = Waits(self._settings.measures)
 
         def log(event: Event, fields: dict[str, Any]) -> None:
             waits.note(event, self._loop.time())
             self._log(row.call_sid, event, fields)
 
-        now, wall, agent_file = self._loop.time(), self._settings.wall(), self._settings.agent_file
+        now, wall = self._loop.time(), self._settings.wall()
         ends_at = now + agent_file.limits.max_call_minutes * 60
         call = Call(row.call_sid, self._settings.account_sid, ends_at, epoch=wall - now)
         past = _past(row)

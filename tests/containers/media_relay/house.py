@@ -302,6 +302,10 @@ async def house(
     agent_file: AgentFile = AGENT_FILE,
 ) -> AsyncIterator[House]:
     """A running server on a Sunday; everything is gone afterwards."""
+
+    async def in_force(_reference: str) -> AgentFile:
+        return agent_file
+
     model, queue = FakeModel(), FakeQueue()
     url = await model.listen()
     ledger = Ledger(table or FakeTable(), "ledger", lambda: 1000.0)
@@ -309,10 +313,10 @@ async def house(
         settings = Settings(
             media_origin=ORIGIN,
             account_sid=ACCOUNT_SID,
-            agent_file=agent_file,
+            agent_file=in_force,
             wall=lambda: WALL,
             max_calls=max_calls,
-            model_address=lambda keys: ModelAddress(url, "gpt-realtime-2.1", keys.openai_key, None),
+            model_address=lambda keys, model: ModelAddress(url, model, keys.openai_key, None),
             keys=lambda: Keys((AUTH_TOKEN, "the token before"), OPENAI_KEY),
         )
         the_house: House

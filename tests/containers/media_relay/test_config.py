@@ -48,6 +48,12 @@ def test_it_is_a_task_of_ecs_when_ecs_says_so() -> None:
     assert Config.from_env(ENVIRON | given).ecs_agent == EcsAgent(uri, 32)
 
 
+def test_the_agent_file_is_watched_unless_a_configuration_of_appconfig_is_named() -> None:
+    assert Config.from_env(ENVIRON | {"LIVE_CONFIG": ""}).live_config is None
+    named = Config.from_env(ENVIRON | {"LIVE_CONFIG": "patchthrough-dev/live/agent"}).live_config
+    assert named == ("patchthrough-dev", "live", "agent")
+
+
 @pytest.mark.parametrize("name", ENVIRON)
 def test_S26_a_missing_variable_stops_the_start_and_is_named(name: str) -> None:
     for environ in (ENVIRON | {name: ""}, {key: value for key, value in ENVIRON.items() if key != name}):
@@ -63,6 +69,7 @@ def test_S26_a_missing_variable_stops_the_start_and_is_named(name: str) -> None:
         ("RELAY_PORT", "eighty"),
         ("RELAY_PORT", "٨٠"),
         ("MAX_CALLS", "0"),
+        ("LIVE_CONFIG", "patchthrough-dev/live"),
         ("DRAIN_SECONDS", "1.5"),
         ("TASK_PROTECTION_MINUTES", "0"),
         ("TASK_PROTECTION_MINUTES", "2881"),

@@ -30,8 +30,8 @@ def at(home: House, host: str, port: int) -> None:
     """Have the relay look for the model there."""
     before = home.server._settings
 
-    def address(keys: Any) -> relay.ModelAddress:
-        known = before.model_address(keys)
+    def address(keys: Any, model: str) -> relay.ModelAddress:
+        known = before.model_address(keys, model)
         return replace(known, url=f"ws://{host}:{port}{urlsplit(known.url).path}")
 
     home.server._settings = replace(before, model_address=address)
@@ -39,7 +39,7 @@ def at(home: House, host: str, port: int) -> None:
 
 def model_port(home: House) -> int:
     keys = home.server._settings.keys()
-    return urlsplit(home.server._settings.model_address(keys).url).port or 0
+    return urlsplit(home.server._settings.model_address(keys, "any").url).port or 0
 
 
 @asynccontextmanager
