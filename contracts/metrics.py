@@ -56,6 +56,7 @@ class Metric(StrEnum):
     HANDOFF_FAILURES = "HandoffFailures"
     MODEL_FAILURES = "ModelFailures"
     EFFECT_FAILURES = "EffectFailures"
+    CONFIGS_REFUSED = "ConfigsRefused"
     PROTECTION_ERRORS = "ProtectionErrors"
 
 
@@ -76,6 +77,7 @@ LOGGED: Mapping[Metric, Logged] = {
     Metric.HANDOFF_FAILURES: Logged(events.HANDOFF_FAILED),
     Metric.MODEL_FAILURES: Logged(events.MODEL_FAILED),
     Metric.EFFECT_FAILURES: Logged(events.EFFECT_FAILED),
+    Metric.CONFIGS_REFUSED: Logged(events.CONFIG_REFUSED),
     # A deployment that holds protection back is no error: it passes, and is asked again until it has.
     Metric.PROTECTION_ERRORS: Logged(
         events.EFFECT_FAILED, {"effect": "task_protection"}, {"error": "DEPLOYMENT_BLOCKED"}

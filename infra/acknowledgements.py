@@ -46,6 +46,9 @@ ACKNOWLEDGED: Mapping[str, Mapping[str, str]] = {
     "Transfers/Transfer/Function": _RUNTIME,
     "Transfers/LastResort/Function": _RUNTIME,
     "Messages/Deliver/Function": _RUNTIME,
+    "LiveConfig/AlarmRole": {
+        "AwsSolutions-IAM5[Resource::*]": "AppConfig asks for all alarms at once, and only for what they say."
+    },
     "Messages/Secret": {"AwsSolutions-SMG4": "The receiver holds a copy, which nobody but its owner can replace."},
 }
 

@@ -25,6 +25,12 @@ from infra.settings import Settings
 from infra.transfer_queue import TransferQueue
 from infra.webhook_api import WebhookApi
 
+PROOF = (
+    *("Configuration refused", "Model failing", "Streams lost"),
+    *("Questions answered by rote", "Transfers failing"),
+)
+"""The alarms that a bad agent file rings: while one is being proved, AppConfig goes back if any of them does."""
+
 _MINUTE = Duration.minutes(1)
 _AT_MOST = cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD
 _AT_LEAST = cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD
@@ -51,7 +57,7 @@ def anchor(heading: str) -> str:
 
 
 class Alarms(Construct):
-    """Every alarm, and the topic that tells of them. `all` is in the order of the run book."""
+    """Every alarm, and the topic that tells of them. `all` is in the run book's order, `proof` are those of PROOF."""
 
     def __init__(  # noqa: PLR0913 - every part that is watched, by name
         self,
@@ -79,7 +85,9 @@ class Alarms(Construct):
             **dict(_tasks(relay, edge, settings)),
             **dict(_calls()),
         }
-        self.all = [self._alarm(heading, watch, settings) for heading, watch in watches.items()]
+        made = {heading: self._alarm(heading, watch, settings) for heading, watch in watches.items()}
+        self.all = [*made.values()]
+        self.proof = [made[heading] for heading in PROOF]
 
     def _alarm(self, heading: str, watch: Watch, settings: Settings) -> cloudwatch.Alarm:
         missing = cloudwatch.TreatMissingData
@@ -178,6 +186,8 @@ def _calls() -> Iterator[tuple[str, Watch]]:
     yield "Model failing", Watch(metric=_five(_relay(Metric.MODEL_FAILURES)), limit=2)
     yield "Hand-offs not queued", Watch(metric=_relay(Metric.HANDOFF_FAILURES), limit=0)
     yield "Effects failing", Watch(metric=_five(_relay(Metric.EFFECT_FAILURES)), limit=2)
+    # The relay checks the whole file; the functions refuse nothing that it takes.
+    yield "Configuration refused", Watch(metric=_relay(Metric.CONFIGS_REFUSED), limit=0)
 
 
 def _relay(metric: Metric) -> cloudwatch.Metric:

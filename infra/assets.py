@@ -55,7 +55,7 @@ _DROP = (
     *("bin/", "**/*.pyi", "*.dist-info/RECORD", "yaml/_yaml*", "**/swagger_ui/*.js", "**/swagger_ui/*.css"),
     *("boto3/data/", "boto3/examples/", "botocore/data/*/"),
 )
-_KEEP = tuple(f"botocore/data/{service}/" for service in ("dynamodb", "secretsmanager", "sqs"))
+_KEEP = tuple(f"botocore/data/{service}/" for service in ("appconfigdata", "dynamodb", "secretsmanager", "sqs"))
 
 WEBHOOK = Function(
     name="webhook",

@@ -11,10 +11,12 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
+from contracts.destination import Channel
 from infra import assets
 from infra.alarms import Alarms
 from infra.dashboard import Dashboard
 from infra.ledger import Ledger
+from infra.live_config import LiveConfig
 from infra.media_edge import MediaEdge
 from infra.messages import Messages
 from infra.network import Network
@@ -46,7 +48,8 @@ class Patchthrough(Stack):
         self.network = Network(self, "Network")
         self.ledger = Ledger(self, "Ledger")
         self.edge = MediaEdge(self, "Edge", network=self.network, settings=settings)
-        kept = {"LEDGER_TABLE": self.ledger.table.table_name}
+        self.live_config = LiveConfig(self, "LiveConfig", settings=settings)
+        kept = {"LEDGER_TABLE": self.ledger.table.table_name, "LIVE_CONFIG": self.live_config.name}
         shared = {
             **kept,
             "TWILIO_ACCOUNT_SID": ssm.StringParameter.value_for_string_parameter(self, settings.account_sid_parameter),
@@ -168,6 +171,12 @@ class Patchthrough(Stack):
             messages=self.messages,
             relay_log=self._logs["relay"],
         )
+        transfers = self.transfers
+        readers = (
+            *(self.webhook.answers.role, transfers.transfer.role, transfers.last_resort.role),
+            *(self.messages.deliver.role, self.relay.role),
+        )
+        self.live_config.watch(self.alarms.proof, readers)
         Dashboard(
             self,
             "Operations",
@@ -200,11 +209,23 @@ class Patchthrough(Stack):
             "ClusterName": self.relay.cluster.cluster_name,
             "ServiceName": self.relay.service.service_name,
             "AlarmTopicArn": self.alarms.topic.topic_arn,
+            "ConfigApplication": self.live_config.application.ref,
+            "ConfigEnvironment": self.live_config.environment.ref,
+            "ConfigProfile": self.live_config.profile.ref,
+            "ConfigStrategy": self.live_config.push.ref,
+            "MaxCallMinutes": str(self._settings.agent.limits.max_call_minutes),
+            **self._messages_go_to(),
             "LogGroups": ",".join(
                 self._logs[part].log_group_name for part in ("webhook", "transfer", "messages", "relay")
             ),
         }.items():
             CfnOutput(self, name, value=value)
+
+    def _messages_go_to(self) -> dict[str, str]:
+        """The address that the stack may send a caller's message to, if that took a permission."""
+        voicemail = self._settings.agent.directory.voicemail
+        webhook = voicemail is None or voicemail.channel is Channel.WEBHOOK
+        return {} if webhook or voicemail is None else {"MessagesGoTo": voicemail.address}
 
 
 def _allow(role: iam.IRole, resource: str, *actions: str) -> None:

@@ -25,32 +25,41 @@ def may(actions: tuple[str, ...], resource: str) -> Grants:
     return {(action, resource) for action in actions}
 
 
+CONFIGURATION = "application/LiveConfigApplication/environment/LiveConfigEnvironment/configuration/LiveConfigProfile"
+READ = may(("appconfig:GetLatestConfiguration", "appconfig:StartConfigurationSession"), CONFIGURATION)
+
 ALLOWED: dict[str, Grants] = {
     "WebhookAnswersRole": may(LOG, "WebhookLogs")
     | may(("dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"), "LedgerTable")
     | may(("sqs:SendMessage",), "MessagesQueue")
     | may(("sqs:SendMessage",), "TransfersQueue")
-    | may(("secretsmanager:GetSecretValue",), AUTH_TOKEN),
+    | may(("secretsmanager:GetSecretValue",), AUTH_TOKEN)
+    | READ,
     "MessagesDeliverRole": may(LOG, "MessagesLogs")
     | may(("dynamodb:GetItem", "dynamodb:UpdateItem"), "LedgerTable")
     | may(("secretsmanager:GetSecretValue",), "MessagesSecret")
-    | may(RECEIVE, "MessagesQueue"),
+    | may(RECEIVE, "MessagesQueue")
+    | READ,
     "RelayTaskTaskRole": may(("dynamodb:GetItem", "dynamodb:UpdateItem"), "LedgerTable")
     | may(("secretsmanager:GetSecretValue",), AUTH_TOKEN)
     | may(("secretsmanager:GetSecretValue",), OPENAI)
     | may(("sqs:SendMessage",), "TransfersQueue")
-    | may(("ecs:GetTaskProtection", "ecs:UpdateTaskProtection"), "task/RelayCluster/*"),
+    | may(("ecs:GetTaskProtection", "ecs:UpdateTaskProtection"), "task/RelayCluster/*")
+    | READ,
     "RelayTaskExecutionRole": may(LOG, "RelayLogs")
     | may(PULL, "repository/cdk-hnb659fds-container-assets-${AWS::AccountId}-${AWS::Region}")
     | {("ecr:GetAuthorizationToken", "*")},
     "TransfersTransferRole": may(LOG, "TransferLogs")
     | may(("dynamodb:GetItem", "dynamodb:UpdateItem"), "LedgerTable")
     | may(("secretsmanager:GetSecretValue",), REST)
-    | may(RECEIVE, "TransfersQueue"),
+    | may(RECEIVE, "TransfersQueue")
+    | READ,
     "TransfersLastResortRole": may(LOG, "TransferLogs")
     | may(("dynamodb:GetItem", "dynamodb:UpdateItem"), "LedgerTable")
     | may(("secretsmanager:GetSecretValue",), REST)
-    | may(RECEIVE, "TransfersDeadLetters"),
+    | may(RECEIVE, "TransfersDeadLetters")
+    | READ,
+    "LiveConfigAlarmRole": {("cloudwatch:DescribeAlarms", "*")},
     "EdgeLookupRole": may(LOG, "EdgeLookupLogs") | {("ec2:DescribeManagedPrefixLists", "*")},
 }
 
@@ -85,7 +94,14 @@ OUT_OF_SCOPE = [
     ("TransfersLastResortRole", "sqs:ReceiveMessage", "TransfersQueue"),
     ("TransfersLastResortRole", "lambda:InvokeFunction", "TransfersTransfer"),
     ("RelayTaskExecutionRole", "secretsmanager:GetSecretValue", OPENAI),
+    ("RelayTaskExecutionRole", "appconfig:GetLatestConfiguration", CONFIGURATION),
+    ("RelayTaskTaskRole", "appconfig:GetLatestConfiguration", CONFIGURATION.replace("LiveConfigProfile", "other")),
+    ("RelayTaskTaskRole", "appconfig:StartDeployment", CONFIGURATION),
+    ("WebhookAnswersRole", "appconfig:CreateHostedConfigurationVersion", CONFIGURATION),
 ]
+
+
+SERVICES = {"Relay": "ecs-tasks.amazonaws.com", "LiveConfig": "appconfig.amazonaws.com"}
 
 
 def name(logical_id: str) -> str:
@@ -140,7 +156,8 @@ def test_S11_no_role_has_a_managed_or_inline_policy_besides(stack: Synthesised) 
 def test_S11_each_role_serves_one_part(stack: Synthesised) -> None:
     for role, properties in stack.of_type("IAM::Role").items():
         (statement,) = properties["AssumeRolePolicyDocument"]["Statement"]
-        service = "ecs-tasks.amazonaws.com" if role.startswith("Relay") else "lambda.amazonaws.com"
+        part = role.removesuffix("Role")
+        service = next((one for start, one in SERVICES.items() if part.startswith(start)), "lambda.amazonaws.com")
         assert statement["Principal"] == {"Service": service}
 
 

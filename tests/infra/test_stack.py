@@ -12,6 +12,7 @@ import pytest
 from containers.media_relay.config import Config
 from contracts.metrics import NAMESPACE, Metric
 from contracts.stream import MEDIA_PATH
+from functions import live_config
 from functions.transfer import handler as transfer_handler
 from functions.voice_webhook import handler as webhook_handler
 from infra import settings
@@ -225,7 +226,8 @@ class TestTheFunctions:
         assert (made["Runtime"], made["Architectures"]) == ("python3.13", ["arm64"])
         assert made["LoggingConfig"]["LogFormat"] == "JSON"
         given = made["Environment"]["Variables"]
-        needed = set(re.findall(r'"([A-Z]{2,}(?:_[A-Z]+)+)"', Path(module.__file__).read_text()))
+        sources = Path(module.__file__).read_text() + Path(live_config.__file__).read_text()
+        needed = set(re.findall(r'"([A-Z]{2,}(?:_[A-Z]+)+)"', sources))
         optional = {"AGENT_FILE", "TWILIO_API_BASE_URL", "CHILD_LEG_LAG_SECONDS"}
         assert needed - optional == given.keys()
 
@@ -305,4 +307,9 @@ class TestTheWhole:
             "ServiceName",
             "AlarmTopicArn",
             "LogGroups",
+            "ConfigApplication",
+            "ConfigEnvironment",
+            "ConfigProfile",
+            "ConfigStrategy",
+            "MaxCallMinutes",
         }
