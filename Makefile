@@ -82,6 +82,7 @@ deploy: node_modules/.bin/cdk ## Build and deploy everything (STAGE=dev|prod); n
 destroy: node_modules/.bin/cdk ## Put the numbers back and remove everything that was deployed (STAGE=dev|prod)
 	@[ "$(YES)" = 1 ] || { read -r -p "Remove stage '$(STAGE)' and everything in it? Type its name: " said && [ "$$said" = "$(STAGE)" ]; } || { echo "destroy: nothing was removed" >&2; exit 1; }
 	@./patchthrough number detach --all --stage $(STAGE)
+	@./patchthrough config forget --yes --stage $(STAGE)
 	@$(CDK) destroy --force -c stage=$(STAGE)
 	@./patchthrough secrets delete --yes --stage $(STAGE)
 	@$(RUN) -m infra.leftovers $(STAGE)

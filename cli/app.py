@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import typer
 from typer.exceptions import Abort, Exit, TyperException
 
-from cli import calls, config, numbers, secrets
+from cli import calls, config, numbers, publishing, secrets
 from cli.cost import cost
 from cli.doctor import doctor
 from cli.errors import CommandError
@@ -27,6 +27,8 @@ app.add_typer(secrets.app)
 app.add_typer(numbers.app)
 for command in (doctor, status, cost):
     app.command()(command)
+for command in (publishing.push, publishing.pull, publishing.forget):
+    config.app.command()(command)
 app.add_typer(calls.app)
 app.add_typer(config.app)
 

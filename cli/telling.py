@@ -44,6 +44,8 @@ _TOLD: Mapping[events.Event, tuple[str, str]] = {
     events.LIMIT_REACHED: ("⚠", "a limit is reached: {limit}"),
     events.LEDGER_FAILED: ("✖", "the ledger failed: {operation}, {error}"),
     events.HANDLER_FAILED: ("✖", "{route} failed: {error}"),
+    events.CONFIG_LOADED: ("·", "another agent file is in force for new calls"),
+    events.CONFIG_REFUSED: ("✖", "an agent file is refused: {why}"),
     events.EFFECT_FAILED: ("✖", "{effect} failed: {error}"),
     events.CALL_ENDED: ("■", "the call has ended: {reason}, by {by}, after {seconds} s"),
 }
