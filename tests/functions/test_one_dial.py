@@ -58,14 +58,13 @@ def doubled_and_lost(seeds: range, kill_chance: float) -> tuple[int, int]:
     return doubled, lost
 
 
-@pytest.mark.parametrize("first", range(0, 1000, 250))
-def test_R18_R22_of_1000_requests_delivered_1_to_5_times_with_faults_each_dials_once(first: int) -> None:
-    assert doubled_and_lost(range(first, first + 250), kill_chance=0.0) == (0, 0)
+# The campaign plays the same storms by the thousand: docs/reference/faults.md.
+def test_R18_R22_of_250_requests_delivered_1_to_5_times_with_faults_each_dials_once() -> None:
+    assert doubled_and_lost(range(250), kill_chance=0.0) == (0, 0)
 
 
-@pytest.mark.parametrize("first", range(1000, 2000, 250))
-def test_R21_of_1000_requests_whose_invocations_are_killed_anywhere_each_dials_once(first: int) -> None:
-    assert doubled_and_lost(range(first, first + 250), kill_chance=0.06) == (0, 0)
+def test_R21_of_250_requests_whose_invocations_are_killed_anywhere_each_dials_once() -> None:
+    assert doubled_and_lost(range(1000, 1250), kill_chance=0.06) == (0, 0)
 
 
 def test_an_undisturbed_request_is_dialled_once_at_the_number_of_its_destination() -> None:
@@ -187,7 +186,7 @@ class Hearings(RuleBasedStateMachine):
 
 
 Hearings.TestCase.settings = settings(
-    max_examples=150, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=80, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
 )
 test_R18_R19_R21_R22_any_order_of_events_dials_exactly_once = Hearings.TestCase
 
