@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from contracts.row import Call, Ending, Message, Row, Status, Stream, StreamState, Turn
+from contracts.row import Call, Ending, Message, Row, Status, Stream, StreamState, Transfer, TransferState, Turn
+from contracts.transfer import TransferRequest
 from contracts.transfers import Transfers
-from contracts.visit import Refusal, Resumes, StreamRefused, may_take, next_visit
+from contracts.visit import SWEPT, Refusal, Resumes, StreamRefused, may_take, next_visit, swept
 
 ROW_SECONDS = 24 * 3600
 MESSAGE_SECONDS = 14 * 24 * 3600  # an undelivered message outlives every queue it may wait in
@@ -121,6 +122,31 @@ class Ledger(Transfers):
             return replace(row, stream=replace(row.stream, state=StreamState.ENDED, ended_reason=reason))
 
         return self._change(call_sid, decide)
+
+    def sweep(self, request: TransferRequest, visit: int, relay: str, *, again: bool) -> TransferRequest | None:
+        """Take a call from a relay that is silent: what is to be put on the queue then, `request` or one that was open.
+
+        None: that visit is not live at that relay any more, so its caller is in other hands. `again`: also what was
+        taken before and nobody has claimed, in case its taker could not queue it.
+        """
+        taken = False
+
+        def decide(row: Row) -> Row | None:
+            nonlocal taken
+            stream = swept(row, visit, relay)
+            taken = stream is not None
+            return replace(row, stream=stream, transfer=row.open_transfer or Transfer(request)) if stream else None
+
+        row = self._change(request.call_sid, decide)
+        transfer = row.open_transfer if row else None
+        if row is None or transfer is None:
+            return None
+        forgotten = again and (row.stream.visit, row.stream.ended_reason, transfer.state) == (
+            visit,
+            SWEPT,
+            TransferState.ASKED,
+        )
+        return transfer.request if taken or forgotten else None
 
     def remember(self, call_sid: str, visit: int, turns: Sequence[Turn]) -> bool:
         """Store the whole conversation so far (its last 60 turns).

@@ -52,6 +52,7 @@ class Metric(StrEnum):
     CALLS_STARTED = "CallsStarted"
     CALLS_REJECTED = "CallsRejected"
     BARGE_INS = "BargeIns"
+    CALLS_SWEPT = "CallsSwept"
     TRANSFERS_REQUESTED = "TransfersRequested"
     HANDOFF_FAILURES = "HandoffFailures"
     MODEL_FAILURES = "ModelFailures"
@@ -73,6 +74,7 @@ LOGGED: Mapping[Metric, Logged] = {
     Metric.CALLS_STARTED: Logged(events.STREAM_STARTED),
     Metric.CALLS_REJECTED: Logged(events.MEDIA_REFUSED, {"status": 503}),
     Metric.BARGE_INS: Logged(events.BARGE_IN),
+    Metric.CALLS_SWEPT: Logged(events.CALL_SWEPT),
     Metric.TRANSFERS_REQUESTED: Logged(events.HANDOFF_ASKED),
     Metric.HANDOFF_FAILURES: Logged(events.HANDOFF_FAILED),
     Metric.MODEL_FAILURES: Logged(events.MODEL_FAILED),

@@ -86,6 +86,7 @@ class RelayService(Construct):
                 "RELAY_HOST": "0.0.0.0",  # noqa: S104 - the security group admits the load balancer alone
                 "RELAY_PORT": str(PORT),
                 "MAX_CALLS": str(settings.relay.calls_per_task),
+                "MAX_RSS_MIB": str(settings.relay.memory * 85 // 100),
                 "DRAIN_SECONDS": str(timing.drain),
                 "TASK_PROTECTION_MINUTES": str(timing.protection_minutes),
             },

@@ -9,6 +9,8 @@ import signal
 import ssl
 import sys
 import time
+import uuid
+from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any
@@ -19,17 +21,19 @@ import uvloop
 from botocore.config import Config as ClientConfig
 from botocore.exceptions import BotoCoreError, ClientError
 
-from containers.media_relay import gauge, keys, live_config, server
+from containers.media_relay import gauge, keys, live_config, pressure, server
 from containers.media_relay.config import Config, ConfigError
 from containers.media_relay.effects import Stores
 from containers.media_relay.protection import Protection
 from containers.media_relay.relay import ModelAddress
+from containers.media_relay.sweep import Sweeper
 from containers.media_relay.transfers import TransferQueue
 from contracts import events
 from contracts.agent_file import AgentFileError
 from contracts.edition import Editions
 from contracts.events import Event, Part
 from contracts.feed import AppConfigFeed, FileFeed
+from contracts.heartbeats import Heartbeats
 from contracts.ledger import Ledger
 
 _THREADS = 32
@@ -107,6 +111,7 @@ async def serve(config: Config, first: live_config.Edition) -> None:
         media_origin=config.media_origin,
         account_sid=config.account_sid,
         agent_file=live.of,
+        name=uuid.uuid4().hex[:12],
         max_calls=config.max_calls or first.agent.limits.max_calls,
         model_address=lambda now, model: ModelAddress(config.openai_url, model, now.openai_key, ssl_context),
         keys=lambda: secrets.current,
@@ -117,7 +122,12 @@ async def serve(config: Config, first: live_config.Edition) -> None:
     told, hurry = _signals(loop)
     await live.poll()  # the first caller gets what is in force
     listener = await loop.create_server(door.connection, config.host, config.port, backlog=1024)
-    background = [asyncio.create_task(secrets.keep_fresh()), asyncio.create_task(live.keep_fresh(asyncio.sleep))]
+    heartbeats = Heartbeats(dynamodb, config.ledger_table, time.time)
+    sweeper = Sweeper(settings, door, heartbeats, stores, log_event, config.beat_seconds)
+    beating = asyncio.create_task(sweeper.keep_beating(loop.time, asyncio.sleep))
+    crowded = asyncio.create_task(pressure.reached(config.most_memory, pressure.resident, asyncio.sleep))
+    freshening = [asyncio.create_task(one) for one in (secrets.keep_fresh(), live.keep_fresh(asyncio.sleep))]
+    background = [*freshening, beating, crowded]
     if config.ecs_agent:  # elsewhere nobody reads the gauge
         gauge.watch_lag(loop, settings.measures)
         publishing = gauge.keep_publishing(door, settings.measures, _write_metric, time.time, asyncio.sleep)
@@ -127,8 +137,8 @@ async def serve(config: Config, first: live_config.Edition) -> None:
     sys.setswitchinterval(_SWITCH_SECONDS)
     gc.collect()
     gc.freeze()  # what lives as long as the process need not be looked at again
-    await told.wait()
-    await _leave(door, config.drain_seconds, hurry)
+    await _until(told, crowded)
+    await _leave(_drain(door, config, crowded=crowded.done()), door, hurry)
     await protection.close()
     for task in background:
         task.cancel()
@@ -163,8 +173,23 @@ def _signals(loop: asyncio.AbstractEventLoop) -> tuple[asyncio.Event, asyncio.Ev
     return told, hurry
 
 
-async def _leave(door: server.Server, drain_seconds: float, hurry: asyncio.Event) -> None:
-    draining = asyncio.create_task(door.drain(drain_seconds))
+async def _until(told: asyncio.Event, crowded: asyncio.Task[None]) -> None:
+    """Until a signal comes, or there is too little memory left."""
+    telling = asyncio.create_task(told.wait())
+    await asyncio.wait({telling, crowded}, return_when=asyncio.FIRST_COMPLETED)
+    telling.cancel()
+
+
+async def _drain(door: server.Server, config: Config, *, crowded: bool) -> None:
+    if crowded:
+        log_event("", events.LIMIT_REACHED, {"limit": "memory"})
+        await door.drain(pressure.MOVE_SECONDS, pressure.MOVE_SECONDS)
+    else:
+        await door.drain(config.drain_seconds)
+
+
+async def _leave(drain: Coroutine[Any, Any, None], door: server.Server, hurry: asyncio.Event) -> None:
+    draining = asyncio.create_task(drain)
     hurrying = asyncio.create_task(hurry.wait())
     await asyncio.wait({draining, hurrying}, return_when=asyncio.FIRST_COMPLETED)
     if not draining.done():

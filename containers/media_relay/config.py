@@ -29,8 +29,8 @@ class ConfigError(ValueError):
 class Config:
     """Where the relay listens and whom it talks to. Times in seconds.
 
-    `max_calls` None: as the agent file says; `live_config` None: the agent file is watched; `ecs_agent` None: the relay
-    is no task of ECS.
+    `max_calls` None: as the agent file says; `live_config` None: the agent file is watched; `ecs_agent` None: the
+    relay is no task of ECS; `most_memory`: octets in use at which it sends its calls on and ends, 0 for no limit.
     """
 
     host: str
@@ -47,6 +47,8 @@ class Config:
     max_calls: int | None
     drain_seconds: float
     ecs_agent: EcsAgent | None
+    beat_seconds: float
+    most_memory: int
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Config:
@@ -72,6 +74,8 @@ class Config:
             live_config=_profile(environ, "LIVE_CONFIG"),
             max_calls=_whole(environ, "MAX_CALLS", 0, 1, 100_000) if environ.get("MAX_CALLS") else None,
             drain_seconds=float(_whole(environ, "DRAIN_SECONDS", 110, 0, 3600)),
+            beat_seconds=_whole(environ, "BEAT_MILLISECONDS", 2000, 50, 10_000) / 1000,
+            most_memory=_whole(environ, "MAX_RSS_MIB", 0, 0, 1_000_000) * 1024 * 1024,
             ecs_agent=_ecs_agent(environ, "ECS_AGENT_URI", "TASK_PROTECTION_MINUTES"),
         )
 

@@ -32,6 +32,7 @@ from contracts.transfer import TransferRequest
 from contracts.visit import SWEPT
 
 SAVE_SECONDS = 20.0  # how much of a conversation a dying relay may take with it
+CHECKS = 3
 SETTLE_SECONDS = 2.0  # what a closing stream waits for the ledger at most
 
 
@@ -154,7 +155,9 @@ class Effects:
             stream = row.stream if row else None
             lost = stream is None or stream.visit != self._visit or stream.ended_reason == SWEPT
 
-        await self._try("check", read)
+        for _ in range(CHECKS):  # who has slept may find its connections closed
+            if await self._try("check", read):
+                break
         if lost:
             tell(Superseded())
 

@@ -73,6 +73,7 @@ class Server:
         self._calls: dict[Relay, tuple[str, int]] = {}  # with CallSid and visit
         self._pending: set[asyncio.Task[None]] = set()
         self._draining = False
+        self._arrived = asyncio.Event()
         self._empty = asyncio.Event()
         self._empty.set()
 
@@ -85,6 +86,11 @@ class Server:
     def visits(self) -> list[tuple[str, int]]:
         """CallSid and visit of every live call."""
         return [*self._calls.values()]
+
+    async def arrival(self) -> None:
+        """Wait until a call has come since this was last asked."""
+        await self._arrived.wait()
+        self._arrived.clear()
 
     def check_calls(self) -> None:
         """Close every stream whose call has gone on elsewhere while nothing was done here."""
@@ -100,13 +106,13 @@ class Server:
         """A new connection, for `loop.create_server`."""
         return ServerWebSocket(limits=STREAM_LIMITS, on_request=self._request)
 
-    async def drain(self, seconds: float) -> None:
-        """Take no new call; let live ones end by themselves for `seconds`, and in the last of them send them on."""
+    async def drain(self, seconds: float, moving: float | None = None) -> None:
+        """Take no new call; let live ones end by themselves for `seconds`, and in the last `moving` send them on."""
         self._draining = True
         self._log("", events.RELAY_DRAINING, {"live_calls": self.live_calls, "seconds": seconds})
         if self._pending:  # handshakes that were taken before count as calls
             await asyncio.wait(self._pending)
-        moving = seconds * MOVE_SHARE
+        moving = seconds * MOVE_SHARE if moving is None else moving
         try:
             await asyncio.wait_for(self._empty.wait(), seconds - moving)
         except TimeoutError:
@@ -183,6 +189,7 @@ class Server:
                 older.supersede()
         self._calls[relay] = (call_sid, row.stream.visit)
         self._empty.clear()
+        self._arrived.set()
         relay.attach(websocket)
         if websocket.accept(relay):
             self._log(call_sid, events.MEDIA_ACCEPTED, {"visit": row.stream.visit})

@@ -21,6 +21,7 @@ from contracts.ledger import TERMINAL_STATUS, Ledger
 from contracts.metrics import Metric
 from contracts.row import Row, StreamState, Transfer
 from contracts.transfer import Outcome, TransferRequest, Withdrawal
+from contracts.visit import SWEPT
 from functions.eventlog import EventLog
 from functions.transfer.attended import leg_over, rings_apart, with_agent
 from functions.transfer.carrier import CallGone, Carrier, CarrierFailure, Refused
@@ -70,10 +71,16 @@ class Watching:
     def see_out(self, request: TransferRequest) -> Result | None:
         """Take a caller who is still with the agent to what the transfer's end left to do; None: nothing."""
         row = self.ledger.read(request.call_sid)
-        if row is None or row.over or row.stream.state is not StreamState.LIVE:
+        if row is None or row.over:
+            return None
+        # The caller stayed with an agent that is silent: nobody else will ask what is next.
+        silent = row.stream.ended_reason == SWEPT and row.transfer is not None and row.transfer.hunt.attended
+        if row.stream.state is not StreamState.LIVE and not silent:
             return None
         attempt = next((one for one in row.attempts if one.request_id == request.request_id), None)
-        if attempt is None or attempt.then not in {Then.MESSAGE, Then.GOODBYE} or attempt.visit != row.stream.visit:
+        if attempt is None or attempt.visit != row.stream.visit:
+            return None
+        if attempt.then not in {Then.MESSAGE, Then.GOODBYE} and not silent:
             return None
         return self.redirect(row)
 

@@ -54,8 +54,10 @@ class FakeTable:
         return self._do("put", put)
 
     def update_item(self, **arguments: Any) -> Any:
-        if arguments["ConditionExpression"] == "#stream.visit = :visit AND size(conversation) <= :count":
+        if arguments.get("ConditionExpression") == "#stream.visit = :visit AND size(conversation) <= :count":
             return self._do("converse", lambda: self._converse(arguments))
+        if "ConditionExpression" not in arguments:
+            return self._do("beat", lambda: self._beat(arguments))
         if arguments["UpdateExpression"] == "ADD requests :one SET expires_at = :expires":
             return self._do("quota", lambda: self._add(arguments))
         assert arguments["ConditionExpression"] == "#revision = :read"
@@ -80,6 +82,21 @@ class FakeTable:
         if item["stream"]["M"]["visit"] != values[":visit"]:
             raise ConditionalCheckFailedException
         item["conversation"] = copy.deepcopy(values[":turns"])
+        return {}
+
+    def _beat(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """The heartbeats' items: a set of relays, and what each says of itself."""
+        sid, values = arguments["Key"]["call_sid"], arguments["ExpressionAttributeValues"]
+        item = self.items.setdefault(sid["S"], {"call_sid": sid})
+        act, _, rest = arguments["UpdateExpression"].partition(" ")
+        if act == "SET":
+            pairs = (assignment.split(" = ") for assignment in rest.split(", "))
+            item.update({name: copy.deepcopy(values[value]) for name, value in pairs})
+            return {}
+        assert (act, rest) in {("ADD", "relays :relay"), ("DELETE", "relays :relay")}
+        relays, one = set(item.pop("relays", {"SS": ()})["SS"]), set(values[":relay"]["SS"])
+        if left := relays | one if act == "ADD" else relays - one:
+            item["relays"] = {"SS": sorted(left)}
         return {}
 
     def _add(self, arguments: dict[str, Any]) -> dict[str, Any]:

@@ -23,6 +23,7 @@ import pytest
 from containers.media_relay import __main__ as program
 from containers.media_relay import gauge, keys
 from contracts import events
+from contracts.heartbeats import Heartbeats
 from contracts.ledger import Ledger
 from simulators.cloud.emulator import Emulator, Resources, Secrets, provision
 from tests.containers.media_relay.ecs_agent import ecs_agent
@@ -165,6 +166,48 @@ async def test_R14_a_second_signal_sends_live_calls_on_at_once(environ: dict[str
     await model.stop()
 
 
+async def beaten_with(environ: dict[str, str], call_sid: str) -> None:
+    """Wait until some relay has written that it has the call."""
+    aws: Any = boto3.client("dynamodb", endpoint_url=environ["AWS_ENDPOINT_URL"], region_name="us-east-1")
+    heartbeats = Heartbeats(aws, environ["LEDGER_TABLE"], time.time)
+
+    def has() -> bool:
+        beats = [beat for relay in heartbeats.listed() if (beat := heartbeats.read(relay))]
+        return any(sid == call_sid for beat in beats for sid, _ in beat.calls)
+
+    async with asyncio.timeout(GUARD):
+        while not await asyncio.to_thread(has):
+            pass
+
+
+async def test_R16_a_relay_that_stands_still_loses_its_call_to_another_and_does_no_harm_when_it_wakes_up(
+    environ: dict[str, str], aws_environ: None
+) -> None:
+    quick = environ | {"BEAT_MILLISECONDS": "400"}
+    first, second = Process(quick), Process(quick | {"RELAY_PORT": str(free_port())})
+    models = FakeModel(), FakeModel()
+    home, _ = await asyncio.gather(first.start(models[0]), second.start(models[1]))
+    async with home.phone() as phone:
+        await phone.start()
+        await phone.hear("mark")
+        await beaten_with(environ, phone.call_sid)
+        first.process.send_signal(signal.SIGSTOP)
+        swept = await second.logged("call.swept")
+        assert swept["call_sid"] == phone.call_sid
+        first.process.send_signal(signal.SIGCONT)
+        assert await phone.closed() == (1000, "superseded")
+    row = home.ledger.read(phone.call_sid)
+    assert row is not None
+    assert row.open_transfer is not None
+    assert (row.stream.ended_reason, row.open_transfer.request.request_id) == ("relay_silent", swept["request_id"])
+    assert len([line for line in second.lines if line["event"] == "call.swept"]) == 1
+    assert not [line for line in first.lines if line["event"].startswith("handoff")]
+    for relay, model in zip((first, second), models, strict=True):
+        relay.process.send_signal(signal.SIGTERM)
+        assert await relay.end() == 0
+        await model.stop()
+
+
 async def test_R14_R31_a_task_of_ecs_is_protected_while_it_has_a_call_and_gives_it_back_before_it_leaves(
     environ: dict[str, str], aws_environ: None
 ) -> None:
@@ -272,7 +315,8 @@ def test_a_second_signal_hurries(environ: dict[str, str], monkeypatch: pytest.Mo
                     hurry.set()
                     await asyncio.Event().wait()
 
-        await program._leave(Door(), 5.0, hurry)  # type: ignore[arg-type]
+        door = Door()
+        await program._leave(door.drain(5.0), door, hurry)  # type: ignore[arg-type]
         return drained
 
     assert asyncio.run(leave()) == [5.0, 0]
