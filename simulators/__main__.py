@@ -26,6 +26,13 @@ def main(argv: list[str] | None = None) -> int:
     commands.add_parser("cli-reference", help="write docs/reference/cli.md by running its commands")
     escalation = commands.add_parser("escalation", help="write docs/reference/escalation.md by playing its calls")
     escalation.add_argument("--at-once", type=int, default=12, help="how many calls are up at the same time")
+    chaos = commands.add_parser("chaos", help="break everything during calls, and write docs/reference/faults.md")
+    chaos.add_argument("--quick", action="store_true", help="a few rows, a few calls, no page")
+    chaos.add_argument("--rows", default="", help="some rows only, between commas: R3,R15")
+    chaos.add_argument("--calls", type=int, default=0, help="so many calls a row")
+    chaos.add_argument("--at-once", type=int, default=16, help="how many calls are up at the same time")
+    chaos.add_argument("--seed", type=int, default=1, help="what the random moments are drawn from")
+    chaos.add_argument("--folder", type=Path, help="where a part of a campaign leaves its page")
     arguments = parser.parse_args(argv)
     _spare_loopback()
     try:
@@ -44,6 +51,20 @@ def main(argv: list[str] | None = None) -> int:
             from simulators.escalation import command  # noqa: PLC0415 - likewise
 
             return command.write(os.environ, at_once=arguments.at_once)
+        if arguments.command == "chaos":
+            from simulators.chaos.command import Campaign, run  # noqa: PLC0415 - likewise
+
+            return run(
+                Campaign(
+                    rows=frozenset(row for row in arguments.rows.split(",") if row),
+                    quick=arguments.quick,
+                    at_once=arguments.at_once,
+                    calls=arguments.calls,
+                    seed=arguments.seed,
+                    folder=arguments.folder,
+                ),
+                os.environ,
+            )
         if arguments.command == "cli-reference":
             from simulators.deployed import reference  # noqa: PLC0415 - likewise
 

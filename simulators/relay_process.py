@@ -80,7 +80,7 @@ class RelayProcess:
         self._readers = [
             asyncio.create_task(self._read(stream)) for stream in (self._process.stdout, self._process.stderr)
         ]
-        ready = asyncio.create_task(self._ready())
+        ready = asyncio.create_task(self.ready())
         ended = asyncio.create_task(self._process.wait())
         await asyncio.wait({ready, ended}, timeout=START_SECONDS, return_when=asyncio.FIRST_COMPLETED)
         problem = None if ready.done() else "it ended" if ended.done() else f"not ready in {START_SECONDS:.0f} s"
@@ -125,7 +125,8 @@ class RelayProcess:
         if self._draining and line.get("event") == events.STREAM_ENDED.name and line.get("by") == "relay":
             self.left_behind += 1
 
-    async def _ready(self) -> None:
+    async def ready(self) -> None:
+        """Wait until it takes calls; for ever, if it never does."""
         url = f"http://127.0.0.1:{self._environ['RELAY_PORT']}/readyz"
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=1)) as client:
             while True:

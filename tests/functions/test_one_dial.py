@@ -20,42 +20,8 @@ from contracts.transfer import TransferRequest
 from functions.transfer.carrier import Ambiguous
 from functions.transfer.dialing import Dialer
 from functions.transfer.handler import Consumer, Handlers
+from tests.functions.storm import MIXED, doubled_and_lost, stormy_world
 from tests.functions.world import FakeCarrier, Fault, World
-
-AMBIGUOUS = [Fault.ACCEPTED_THEN_TIMEOUT, Fault.ACCEPTED_LATE, Fault.ACCEPTED_THEN_500]
-MIXED = [*AMBIGUOUS, Fault.LOST_THEN_TIMEOUT, Fault.LOST_THEN_500, Fault.THROTTLED]
-
-
-def stormy_world(
-    seed: int, kill_chance: float, *, legs_report: bool = True, asks: bool = True, listing_fails: bool = True
-) -> World:
-    rng = random.Random(seed)
-    world = World(rng)
-    world.kill_chance = kill_chance
-    world.legs_report = legs_report and rng.random() < 0.5
-    world.open_call()
-    request = world.request()
-    if rng.random() < 0.8:
-        world.ledger.ask_transfer(request)
-    world.carrier.faults = [rng.choice(MIXED) for _ in range(rng.randrange(4)) if rng.random() < 0.7]
-    world.carrier.listing_faults = rng.choice([0, 0, 0, 1, 12]) if listing_fails else 0
-    for _ in range(rng.randint(1, 5)):
-        world.deliver(request.to_json(), after=rng.choice([0.0, 0.01, rng.uniform(0, 2), rng.uniform(0, 30)]))
-    if asks and rng.random() < 0.6:
-        world.twilio_asks(after=rng.choice([0.0, 8.0, rng.uniform(0, 12)]))
-    return world
-
-
-def doubled_and_lost(seeds: range, kill_chance: float) -> tuple[int, int]:
-    doubled = lost = 0
-    for seed in seeds:
-        world = stormy_world(seed, kill_chance)
-        world.timeline.run(240)
-        world.kill_chance = 0.0
-        world.timeline.run()
-        doubled += len(world.carrier.dials) > 1
-        lost += not world.carrier.dials
-    return doubled, lost
 
 
 # The campaign plays the same storms by the thousand: docs/reference/faults.md.

@@ -1,0 +1,95 @@
+"""`python -m simulators chaos`: plays the rows, runs the proofs, writes the page; progress on stdout as it goes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from simulators.chaos import page, proofs
+from simulators.chaos.play import Played, stage
+from simulators.chaos.rows import ALL, PLAYS, QUICK, QUICK_CALLS, Play
+from simulators.settings import ROOT, StackError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Campaign:
+    """What is to be run.
+
+    Attributes:
+        rows: the criteria; empty is all, and only then the page in docs/ is written.
+        quick: a few rows with a few calls, and no tests.
+        at_once: how many calls are up together.
+        calls: how many a row, instead of its own number; 0 is its own.
+        seed: what random moments are drawn from.
+        folder: where a part of a campaign leaves its page; None leaves none.
+    """
+
+    rows: frozenset[str] = frozenset()
+    quick: bool = False
+    at_once: int = 16
+    calls: int = 0
+    seed: int = 1
+    folder: Path | None = None
+
+    def plays(self) -> list[Play]:
+        """The rows to play, with their numbers."""
+        if self.quick:
+            return [replace(play, calls=QUICK_CALLS) for play in PLAYS if (play.row, play.what) in QUICK]
+        chosen = [play for play in PLAYS if not self.rows or play.row in self.rows]
+        return [replace(play, calls=self.calls or play.calls) for play in chosen]
+
+
+def run(campaign: Campaign, environ: Mapping[str, str]) -> int:
+    """Run it; 0 only if every row was met.
+
+    Raises:
+        StackError: the stack cannot start, or a row is unknown.
+    """
+    if unknown := campaign.rows - {*ALL, "control"}:
+        raise StackError("--rows", f"names {', '.join(sorted(unknown))}", "choose among R1 to R36 and control")
+    began = time.monotonic()
+    played = asyncio.run(_play(campaign, environ))
+    rows = [row for row in ALL if row in campaign.rows] or list(ALL)
+    tested = {} if campaign.quick else asyncio.run(proofs.tests(rows))
+    storms = [] if campaign.quick else asyncio.run(proofs.storms(rows, campaign.calls or proofs.STORM_RUNS))
+    lines = [*map(page.of_play, played), *map(page.of_storm, storms)]
+    soaked = next((page.soak(one) for one in played if one.play.brief), {})
+    minutes = (time.monotonic() - began) / 60
+    runs = sum(line.runs for line in lines)
+    how = f"This run: {runs} calls and requests in {minutes:.0f} minutes, seed {campaign.seed}."
+    whole = not (campaign.quick or campaign.rows or campaign.calls)
+    if folder := (ROOT / page.PATH).parent if whole else campaign.folder:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / page.PATH.name).write_text(page.render(lines, tested, soaked, how), encoding="utf-8")
+        data = json.dumps(page.as_data(lines, tested, soaked, how), indent=1)
+        (folder / page.PATH.with_suffix(".json").name).write_text(f"{data}\n", encoding="utf-8")
+    failed = [test for found in tested.values() for test in found.failed]
+    _say(f"{how} {sum(bool(line.unmet) for line in lines)} of {len(lines)} rows not met; {len(failed)} tests failed")
+    return 1 if failed or any(line.unmet for line in lines) else 0
+
+
+async def _play(campaign: Campaign, environ: Mapping[str, str]) -> Sequence[Played]:
+    if not (plays := campaign.plays()):
+        return []
+    played = []
+    async with stage(environ) as running:
+        for play in plays:
+            began = time.monotonic()
+            at_once = play.at_once or campaign.at_once
+            one = await running.row(play, play.calls, at_once=at_once, seed=campaign.seed)
+            line = page.of_play(one)
+            ends = ", ".join(f"{name} {count}" for name, count in line.ends.items())
+            _say(
+                f"{play.row:8}{play.fault}: {line.runs} calls in {time.monotonic() - began:.0f} s, "
+                f"longest silence {line.longest:.2f} s, ended with {ends}: {line.met}"
+            )
+            played.append(one)
+    return played
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)  # noqa: T201 - the program's output

@@ -1,0 +1,159 @@
+"""Plays a row: waves of calls through one breakable stack, each wave struck once, each call at its own moment."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import resource
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from contracts import events
+from contracts.metrics import Metric
+from simulators import audio
+from simulators.carrier import Call, Callee, Carrier, Number, Variants
+from simulators.chaos.caller import AnsweringMind, Caller
+from simulators.chaos.ear import Outcome, judge
+from simulators.chaos.rows import Play
+from simulators.escalation import heard
+from simulators.escalation.cases import PERSON_HZ
+from simulators.event_log import EventLog
+from simulators.faults.levers import StackLevers
+from simulators.settings import Settings
+from simulators.stack import LocalStack, local_stack
+
+PATIENCE_SECONDS: Final = 40.0
+SPREAD_SECONDS: Final = 2.5
+GONE_SECONDS: Final = 3.0
+_CALLED: Final = "+15550100000"
+
+
+@dataclass(frozen=True, slots=True)
+class Relay:
+    """What a relay's process holds: resident octets, open descriptors, threads."""
+
+    rss: int
+    descriptors: int
+    threads: int
+
+    @classmethod
+    def of(cls, pid: int) -> Relay:
+        """Read it from /proc."""
+        home = Path(f"/proc/{pid}")
+        pages = int((home / "statm").read_text().split()[1])
+        return cls(
+            pages * resource.getpagesize(), len(list((home / "fd").iterdir())), len(list((home / "task").iterdir()))
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """A row's calls, and what was left behind: connections still open `GONE_SECONDS` after the last call of a wave."""
+
+    play: Play
+    outcomes: Sequence[Outcome]
+    left_open: int
+    relay: Sequence[Relay]
+    lag_ms: Sequence[int]
+
+
+class Stage:
+    """A running stack and its events."""
+
+    def __init__(self, stack: LocalStack, carrier: Carrier, levers: StackLevers, log: EventLog, lag: list[int]) -> None:
+        self._stack = stack
+        self._carrier = carrier
+        self._levers = levers
+        self._log = log
+        self._lag = lag
+
+    async def row(self, play: Play, calls: int, *, at_once: int, seed: int) -> Played:
+        """Play so many calls of a row, in waves; moments are drawn from `seed`."""
+        rng = random.Random(f"{play.row} {play.fault} {seed}")
+        outcomes: list[Outcome] = []
+        left, relay = 0, [Relay.of(self._stack.relay.pid)]
+        self._lag.clear()
+        while len(outcomes) < calls:
+            wave = await self._wave(play, min(at_once, calls - len(outcomes)), rng)
+            left += await self._left_open()
+            outcomes += [await asyncio.to_thread(self._judge, call, caller) for call, caller in wave]
+            await self._stack.relay.ready()
+            relay.append(Relay.of(self._stack.relay.pid))
+        return Played(play, outcomes, left, relay, list(self._lag))
+
+    async def _wave(self, play: Play, calls: int, rng: random.Random) -> list[tuple[Call, Caller]]:
+        struck, mend = asyncio.Event(), None
+        if play.from_start and play.who:
+            mend = self._levers.pull(play.who, play.what)
+            struck.set()
+        spread = SPREAD_SECONDS * calls / 20
+        playing = [asyncio.create_task(self._call(play, struck, rng.uniform(0, spread))) for _ in range(calls)]
+        if not struck.is_set():
+            await asyncio.sleep(0 if play.brief else spread + rng.uniform(0, 3))
+            mend = self._levers.pull(play.who, play.what) if play.who else None
+            struck.set()
+        try:
+            return await asyncio.gather(*playing)
+        finally:
+            if mend:
+                mend()
+
+    async def _call(self, play: Play, struck: asyncio.Event, after: float) -> tuple[Call, Caller]:
+        await asyncio.sleep(after)
+        caller = Caller(struck, asks=play.asks, brief=play.brief)
+        number = f"+1555010{random.randrange(2000, 9999)}"
+        call = self._carrier.place_call(from_=number, to=_CALLED, caller=caller, patience=PATIENCE_SECONDS)
+        await call.ended
+        return call, caller
+
+    def _judge(self, call: Call, caller: Caller) -> Outcome:
+        """Judged late, so that a leg that comes late counts."""
+        wanted = events.HANDOFF_ASKED.name
+        asked = any(one["event"] == wanted and one.get("call_sid") == call.sid for one in self._log.events)
+        outcome = judge(
+            call.mouth, call.ear, satisfied=caller.satisfied, legs=len(call.legs), asked=asked, call_sid=call.sid
+        )
+        call.open_line.mouth.clear()  # a campaign hears hours of them
+        call.open_line.ear.clear()
+        return outcome
+
+    async def _left_open(self) -> int:
+        proxies = (self._levers.model, self._levers.media)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(GONE_SECONDS):
+                for proxy in proxies:
+                    await proxy.empty()
+        return sum(len(proxy.connections) for proxy in proxies)
+
+
+@asynccontextmanager
+async def stage(environ: Mapping[str, str]) -> AsyncIterator[Stage]:
+    """A breakable stack with an answering agent and a person behind every number.
+
+    Raises:
+        StackError: it cannot start.
+    """
+    settings = replace(Settings.from_env({}), webhook_port=0, relay_port=0, drain_seconds=8)
+    log, lag = EventLog(), list[int]()
+
+    def sink(line: Mapping[str, object]) -> None:
+        values = line.get(Metric.LOOP_LAG_MS.value)
+        lag.extend(values if isinstance(values, list) else [])
+        log(line)
+
+    async with local_stack(settings, environ, sink, mind=AnsweringMind, breakable=True) as stack:
+        carrier, levers = stack.carrier, stack.levers
+        assert carrier, "the carrier is a stand-in here"
+        assert levers, "the stack was made to be broken"
+        carrier.exchange.speak = heard.operator
+        carrier.exchange.variants = Variants(ring_grace_seconds=0)
+        person = Callee(after=0.6, says=audio.tone([PERSON_HZ], 1500))
+        for destination in settings.agent().destinations.values():
+            carrier.callees[destination.number] = person
+        carrier.numbers[_CALLED] = Number(
+            voice_url=f"{stack.webhook}/voice/incoming", status_callback=f"{stack.webhook}/voice/call-status"
+        )
+        yield Stage(stack, carrier, levers, log, lag)

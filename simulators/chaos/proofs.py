@@ -1,0 +1,84 @@
+"""What is proved in virtual time and in process: the tests named after a row, and the storms of the transfer.
+
+Both are programs of their own: nothing here imports a test.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import sys
+import tempfile
+import xml.etree.ElementTree as ET
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from simulators.chaos.rows import STORMS
+from simulators.settings import ROOT
+
+STORM_RUNS: Final = 10_000
+_ROWS: Final = re.compile(r"_([SR]\d+)(?=_)")
+
+
+@dataclass(frozen=True, slots=True)
+class NamedTests:
+    """How many tests named after a row passed, and which did not."""
+
+    passed: int
+    failed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Storm:
+    """What came of a row's requests."""
+
+    row: str
+    runs: int
+    doubled: int
+    lost: int
+
+
+def by_row(junit: str) -> dict[str, NamedTests]:
+    """The tests of a JUnit report by the rows that their names cite."""
+    passed: Counter[str] = Counter()
+    failed: dict[str, list[str]] = {}
+    for case in ET.fromstring(junit).iter(  # noqa: S314 - pytest wrote it a moment ago
+        "testcase"
+    ):
+        name = case.get("name", "")
+        for row in _ROWS.findall(f"{name.partition('[')[0]}_"):
+            if case.find("failure") is not None or case.find("error") is not None:
+                failed.setdefault(row, []).append(name)
+            elif case.find("skipped") is None:
+                passed[row] += 1
+    return {row: NamedTests(passed[row], tuple(failed.get(row, ()))) for row in {*passed, *failed}}
+
+
+async def tests(rows: Iterable[str]) -> dict[str, NamedTests]:
+    """Run the tests named after these rows, with two processes."""
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.xml"
+        chosen = " or ".join(f"{row}_" for row in rows)
+        options = ("-k", chosen, "-n", "2", "-p", "no:cacheprovider", "--deselect", "tests/calls/test_chaos.py")
+        await _run("pytest", "tests", *options, f"--junitxml={report}")
+        return by_row(report.read_text(encoding="utf-8")) if report.exists() else {}
+
+
+async def storms(rows: Iterable[str], runs: int) -> list[Storm]:
+    """Let the storms of these rows pass, side by side."""
+    chosen = [row for row in STORMS if row in {*rows}]
+    outputs = await asyncio.gather(*(_run("tests.functions.storm", row, str(runs)) for row in chosen))
+    told = [json.loads(output.splitlines()[-1]) for output in outputs]
+    return [Storm(row, one["runs"], one["doubled"], one["lost"]) for row, one in zip(chosen, told, strict=True)]
+
+
+async def _run(*arguments: str) -> str:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", *arguments, cwd=ROOT, stdout=asyncio.subprocess.PIPE, stdin=asyncio.subprocess.DEVNULL
+    )
+    output, _ = await process.communicate()
+    return output.decode()

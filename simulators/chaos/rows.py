@@ -1,0 +1,79 @@
+"""The rows of the campaign: what is broken, how often, and what holds in spite of it.
+
+A row is played (calls through real processes and sockets, judged at the caller's ear) or proved by the tests named
+after it; most are both. Limits are seconds of silence at the caller's ear when it is not the caller's turn. Every turn
+takes `TURN_SECONDS` of them (the model waits half a second before it takes a turn for over), so the limit of a row
+is its own figure and that.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+TURN_SECONDS: Final = 0.7
+ALL: Final = tuple(f"R{number}" for number in range(1, 37))
+
+
+@dataclass(frozen=True, slots=True)
+class Play:
+    """Calls that meet a fault.
+
+    Attributes:
+        row: the criterion.
+        fault: in words, for the page.
+        who, what: as in a scenario; both "" is no fault at all.
+        calls: how many, in a full campaign.
+        silence: the longest that a caller may hear nothing, in seconds.
+        from_start: the fault is there before the calls; otherwise it comes at a random moment of each.
+        asks: the callers ask for a person as soon as the fault is there.
+        at_once: how many calls are up together; 0 is the campaign's own number.
+        brief: the callers leave after the agent's first words.
+        ends: with whom a call may end.
+    """
+
+    row: str
+    fault: str
+    who: str
+    what: str
+    calls: int
+    silence: float
+    from_start: bool = False
+    asks: bool = False
+    at_once: int = 0
+    brief: bool = False
+    ends: frozenset[str] = frozenset({"person", "agent", "sentence"})
+
+
+PLAYS: Final = (
+    Play("control", "none", "", "", 60, 1.0 + TURN_SECONDS, ends=frozenset({"agent"})),
+    Play("control", "none; callers press 0", "", "", 40, 1.0 + TURN_SECONDS, asks=True, ends=frozenset({"person"})),
+    Play("R1", "the model refuses (503)", "model", "refuses", 60, 1.5 + TURN_SECONDS, from_start=True),
+    Play("R2", "the model accepts and says nothing", "model", "stall", 40, 3.0, from_start=True),
+    Play("R3", "the model's connection is closed (FIN)", "model", "closes", 200, 1.0 + TURN_SECONDS),
+    Play("R3", "the model's connection is reset (RST), and it stays away", "model", "dies", 200, 1.0 + TURN_SECONDS),
+    Play("R4", "a black hole before the model", "model", "black_hole", 40, 7.0),
+    Play("R6", "responses fail: rate limit", "model", "fails", 40, 4.0),
+    Play("R7", "the model answers without sound", "model", "mute", 40, 8.0),
+    Play("R7", "the model answers with zeros", "model", "zeros", 40, 8.0),
+    Play("R9", "the carrier's socket is reset", "network", "dies", 200, 3.0),
+    Play("R14", "SIGTERM", "relay", "term", 100, 3.0, at_once=100),
+    Play("R15", "kill -9 of the relay", "relay", "kill", 200, 3.0),
+    Play("R16", "SIGSTOP of the relay", "relay", "stop", 50, 15.0),
+    Play("R17", "the queue answers 503", "queue", "down", 60, 4.0, asks=True),
+    Play("R17", "the queue answers late (1.5 s)", "queue", "slow", 40, 4.0, asks=True),
+    Play("R22", "Twilio's API answers 500", "carrier", "fails", 40, 10.0, asks=True),
+    Play("R22", "Twilio's API answers 429", "carrier", "refuses", 40, 10.0, asks=True),
+    Play("R35", "the ledger answers 503", "ledger", "down", 40, 4.0, from_start=True),
+    Play("R35", "the ledger goes down during the call", "ledger", "down", 40, 4.0, asks=True),
+    Play("R36", "soak: short calls", "", "", 1000, 3.0, brief=True, ends=frozenset({"agent"})),
+)
+QUICK: Final = frozenset({("R3", "dies"), ("R15", "kill")})
+QUICK_CALLS: Final = 3
+
+STORMS: Final[dict[str, str]] = {
+    "R18": "copies of a request, 1 to 5, overlapping",
+    "R21": "the function is killed anywhere, copies follow",
+    "R22": "429, 5xx, timeouts, accepted or not",
+}
+"""Rows whose thousands run in virtual time: `python -m tests.functions.storm`."""

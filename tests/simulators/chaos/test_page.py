@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+from simulators.chaos import page
+from simulators.chaos.ear import Outcome
+from simulators.chaos.play import Played, Relay
+from simulators.chaos.proofs import NamedTests, Storm, by_row
+from simulators.chaos.rows import ALL, PLAYS, STORMS
+
+KILL = next(play for play in PLAYS if play.row == "R15")
+SOAK = next(play for play in PLAYS if play.brief)
+
+
+def played(*outcomes: Outcome, left: int = 0) -> page.Line:
+    return page.of_play(Played(KILL, outcomes, left, [Relay(1, 1, 1)], []))
+
+
+def an_outcome(ended: str = "agent", silence: float = 1.0, legs: int = 0, *, asked: bool = False) -> Outcome:
+    return Outcome(("the agent",), ended, silence, legs, asked, "CA1")
+
+
+def test_a_row_whose_calls_were_all_kept_is_met() -> None:
+    line = played(an_outcome(), an_outcome("person", legs=1))
+    assert line.unmet == ()
+    assert line.met == "met"
+
+
+def test_each_way_to_fail_a_caller_is_said() -> None:
+    assert "heard nothing for longer" in played(an_outcome(silence=3.1)).met
+    assert "1 ended with nothing" in played(an_outcome("nothing")).met
+    assert "1 doubled" in played(an_outcome(legs=2)).met
+    assert "1 lost" in played(an_outcome("nothing", asked=True)).met
+    assert "2 connections left" in played(an_outcome(), left=2).met
+
+
+def test_a_soak_that_grows_is_not_met_and_one_that_does_not_is() -> None:
+    def soaked(growth: int) -> page.Line:
+        relay = [Relay(2**26 + growth * wave, 40, 9) for wave in range(10)]
+        return page.of_play(Played(SOAK, [an_outcome()] * 90, 0, relay, [3]))
+
+    assert soaked(0).unmet == ()
+    assert "memory grows by" in soaked(2**20).met
+
+
+def test_the_page_names_every_row_that_was_neither_played_nor_tested() -> None:
+    lines = [played(an_outcome()), page.of_storm(Storm("R18", 10, 1, 0))]
+    text = page.render(lines, {"R5": NamedTests(3, ()), "R8": NamedTests(0, ("test_R8_x",))}, {}, "How.")
+    assert "**failed**: test_R8_x" in text
+    assert "1 doubled" in text
+    named = text.rpartition("Neither played nor tested in this run: ")[2].rstrip(".\n").split(", ")
+    assert {*named} == {*ALL} - {"R15", "R18", "R5", "R8"}
+
+
+def test_tests_are_counted_by_the_rows_in_their_names() -> None:
+    cases = '<testcase name="test_R3_R4_x[R9_1]"/><testcase name="test_R3_y"><failure/></testcase><testcase name="z"/>'
+    assert by_row(f"<suite>{cases}</suite>") == {"R3": NamedTests(1, ("test_R3_y",)), "R4": NamedTests(1, ())}
+
+
+def test_the_rows_played_are_rows_of_the_list() -> None:
+    assert {play.row for play in PLAYS} - {"control"} <= {*ALL}
+    assert {*STORMS} <= {*ALL}
