@@ -65,7 +65,7 @@ class AppConfigFeed:
                 raise
             answer = self._ask(self._begin())  # the token was a day old, or its answer was lost on the way
         self._token = answer["NextPollConfigurationToken"]
-        self.interval = max(POLL_SECONDS, answer["NextPollIntervalInSeconds"])
+        self.interval = max(1, answer["NextPollIntervalInSeconds"])
         text: bytes = answer["Configuration"].read()
         return text.decode("utf-8", "replace") if text else None
 

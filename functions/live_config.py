@@ -1,9 +1,8 @@
 """The directory in force, and the one a call began with.
 
-What decides here: a new edition is taken only if it can be used; the last good one stays. Asking for news is nobody's
-wait while there is traffic: a request is answered with what is there, and the news are fetched meanwhile. Only a
-function that has slept, or has just woken, lets its first request wait for them, a second at most: a caller is better
-served late than by the people of last week.
+What decides here: a new edition is taken only if it can be used; the last good one stays. A call that begins when news
+are due waits for them, a second at most, so that what was pushed fifteen seconds ago is what it gets; no other request
+waits, and none at all while the service is away.
 """
 
 from __future__ import annotations
@@ -27,7 +26,6 @@ from functions.clients import aws
 from functions.environment import EnvironmentRefused
 from functions.eventlog import EventLog
 
-ASLEEP_SECONDS = 60.0
 WAIT_SECONDS = 1.0
 REMEMBERED = 8  # editions that live calls may have begun with
 _UNREACHABLE = (BotoCoreError, ClientError, OSError)
@@ -117,17 +115,16 @@ class LiveConfig:
     def current(self) -> Edition:
         """The edition for a call that begins now."""
         with self._lock:
-            old = self._now() - self._polled_at
-            if self._polling is None and old < self._feed.interval:
+            if self._polling is None and self._now() - self._polled_at < self._feed.interval:
                 return self._current
             polling, begins = self._polling or Event(), self._polling is None
             self._polling = polling
         if begins and self._feed.interval:
             self._spawn(lambda: self._poll(polling))
+            if self._reachable:
+                polling.wait(WAIT_SECONDS)
         elif begins:
             self._poll(polling)  # a look at a file
-        if old > ASLEEP_SECONDS and self._reachable:
-            polling.wait(WAIT_SECONDS)
         return self._current
 
     def begin(self) -> str:

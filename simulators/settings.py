@@ -43,6 +43,7 @@ class Settings:
     aws_endpoint_url: str | None = None
     region: str = "us-east-1"
     agent_file: Path = Path("agent.yaml")
+    live_config: str | None = None
     drain_seconds: int = 5
 
     @classmethod
@@ -75,6 +76,7 @@ class Settings:
             aws_endpoint_url=_url(given, "AWS_ENDPOINT_URL", ("http", "https")),
             region=given.get("AWS_REGION") or given.get("AWS_DEFAULT_REGION") or "us-east-1",
             agent_file=Path(given.get("AGENT_FILE", "agent.yaml")),
+            live_config=given.get("LIVE_CONFIG"),
             drain_seconds=_whole(given, "DRAIN_SECONDS", 5, 110),
         )
         if settings.webhook_port == settings.relay_port != 0:

@@ -253,6 +253,7 @@ def _environment(
         "MESSAGE_QUEUE_URL": resources.message_queue_url,
         "MESSAGE_WEBHOOK_SECRET": resources.message_secret,
         "AGENT_FILE": str(settings.agent_file.resolve()),
+        "LIVE_CONFIG": settings.live_config or "",
         "PUBLIC_WEBHOOK_ORIGIN": settings.webhook_origin or f"http://127.0.0.1:{ports[0]}",
         "PUBLIC_MEDIA_ORIGIN": settings.media_origin or f"ws://127.0.0.1:{ports[1]}",
         "RELAY_HOST": "127.0.0.1",

@@ -40,7 +40,8 @@ class Session:
 class AppConfig:
     """One application with one environment and one profile, as our stack makes it, and `AppConfig.AllAtOnce`.
 
-    `now` gives seconds since the epoch. `down`: everything is answered with 500.
+    `now` gives seconds since the epoch; `next_poll` is the wait it tells clients, where theirs would be too long for a
+    test. `down`: everything is answered with 500.
     """
 
     IDS = ("app0001", "env0001", "prf0001")
@@ -53,7 +54,9 @@ class AppConfig:
         schema: dict[str, Any] | None = None,
         bake_minutes: float = 0,
         now: Callable[[], float] = time.time,
+        next_poll: int | None = None,
     ) -> None:
+        self._next_poll = next_poll
         self.profile = Profile(names[2], [] if schema is None else [schema])
         self.down = False
         self.asked: list[str] = []
@@ -181,7 +184,9 @@ class AppConfig:
         interval = body.get("RequiredMinimumPollIntervalInSeconds", POLL_SECONDS[0])
         if not isinstance(interval, int) or not POLL_SECONDS[0] <= interval <= POLL_SECONDS[1]:
             raise bad("RequiredMinimumPollIntervalInSeconds is not from 15 to 86400")
-        return 201, {"InitialConfigurationToken": self._token(Session(self.profile, interval, 0, now, now))}
+        return 201, {
+            "InitialConfigurationToken": self._token(Session(self.profile, self._next_poll or interval, 0, now, now))
+        }
 
     def _get_latest(self, request: Request) -> Response:
         now = self._now()

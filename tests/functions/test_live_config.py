@@ -22,7 +22,7 @@ from contracts.ledger import Ledger
 from functions import live_config
 from functions.environment import EnvironmentRefused
 from functions.eventlog import EventLog
-from functions.live_config import ASLEEP_SECONDS, LiveConfig, edition
+from functions.live_config import LiveConfig, edition
 from tests.contracts.table import FakeTable
 
 Poll = str | Exception | None
@@ -114,21 +114,22 @@ def test_news_are_asked_for_no_more_often_than_the_service_allows() -> None:
     assert [at - world.feed.asked[0] for at in world.feed.asked] == [0, 15, 30, 45]
 
 
-def test_with_traffic_nobody_waits_for_news() -> None:
+def test_news_that_do_not_come_are_waited_for_by_one_call_and_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live_config, "WAIT_SECONDS", 0.01)
     world = World()
     assert world.name == "first"
     world.later = True
     world.now += 20
     world.feed.answers = [text("pushed")]
     assert world.name == "first"
-    assert len(world.waiting) == 1
+    monkeypatch.setattr(live_config, "WAIT_SECONDS", 600)
     assert world.name == "first"
     assert len(world.waiting) == 1, "one question at a time"
     world.catch_up()
     assert world.name == "pushed"
 
 
-def test_whoever_wakes_a_function_waits_for_the_news() -> None:
+def test_a_call_that_begins_when_news_are_due_waits_for_them() -> None:
     """Here in a thread, as in Lambda: the answer comes while the request waits for it."""
     world = World()
     assert world.name == "first"
@@ -143,7 +144,7 @@ def test_whoever_wakes_a_function_waits_for_the_news() -> None:
 
     world.config._spawn = spawn
     world.feed.answers = [text("pushed")]
-    world.now += ASLEEP_SECONDS + 1
+    world.now += 15
     asked.set()
     assert world.name == "pushed"
 
@@ -153,11 +154,11 @@ def test_a_service_that_is_away_costs_one_wait_and_one_line() -> None:
     assert world.name == "first"
     world.feed.answers = [away()] * 3
     for _ in range(3):
-        world.now += ASLEEP_SECONDS + 1
+        world.now += 20
         assert world.name == "first"
     assert len(world.events("config.unreachable")) == 1
     world.later = True
-    world.now += ASLEEP_SECONDS + 1
+    world.now += 20
     assert world.name == "first"  # returns, though nobody works: it does not wait for what was away
     world.catch_up()
     world.later = False
