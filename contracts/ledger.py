@@ -103,6 +103,13 @@ class Ledger(Transfers):
             raise StreamRefused(refusal)
         return row
 
+    def refuse_stream(self, call_sid: str, digest: str, why: str) -> bool:
+        """No relay has this visit, because one was `full` or `draining`; its token stays unspent. One request.
+
+        False: unknown call, or the token is spent, wrong, or one of an earlier visit.
+        """
+        return self._store.refuse(call_sid, digest, why)
+
     def stream_started(self, call_sid: str, visit: int, stream_sid: str) -> Row | None:
         """The visit's stream has this SID now."""
 

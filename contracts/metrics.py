@@ -72,7 +72,8 @@ class Logged:
 
 LOGGED: Mapping[Metric, Logged] = {
     Metric.CALLS_STARTED: Logged(events.STREAM_STARTED),
-    Metric.CALLS_REJECTED: Logged(events.MEDIA_REFUSED, {"status": 503}),
+    # A relay that leaves sends callers to the next one, which they do not notice.
+    Metric.CALLS_REJECTED: Logged(events.MEDIA_REFUSED, {"status": 503}, {"why": "draining"}),
     Metric.BARGE_INS: Logged(events.BARGE_IN),
     Metric.CALLS_SWEPT: Logged(events.CALL_SWEPT),
     Metric.TRANSFERS_REQUESTED: Logged(events.HANDOFF_ASKED),

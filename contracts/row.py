@@ -96,7 +96,8 @@ class Stream:
 
     `after_loss`: offered because the visit before was lost; `lost` counts the visits of this call that were. `resumes`:
     how it begins if the visit before was moved here ("": it was not); `moved` counts those that were. `relay`: the
-    process that has it, once it is live.
+    process that has it, once it is live. `refused`: why a relay would not take it ("": none said so); `refusals` counts
+    the visits before it in a row that none took.
     """
 
     visit: int
@@ -111,6 +112,8 @@ class Stream:
     resumes: str = ""
     moved: int = 0
     relay: str = ""
+    refused: str = ""
+    refusals: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Protocol
 
-from contracts.row import AttributeValue, Row, Turn, from_item, to_item, to_turns
+from contracts.row import AttributeValue, Row, StreamState, Turn, from_item, to_item, to_turns
 
 _RACES = 50
 
@@ -88,6 +88,31 @@ class Store:
                     ":turns": to_turns(conversation),
                     ":count": {"N": str(len(conversation))},
                     ":visit": {"N": str(visit)},
+                },
+            )
+        except self._lost_race:
+            return False
+        return True
+
+    def refuse(self, call_sid: str, digest: str, why: str) -> bool:
+        """Note on an offered stream that a relay would not take it; one request. False: it was taken, or is another."""
+        try:
+            self._client.update_item(
+                TableName=self._table,
+                Key={"call_sid": {"S": call_sid}},
+                UpdateExpression="SET #stream.refused = :why, #revision = #revision + :one",
+                ConditionExpression="#stream.#digest = :digest AND #stream.#state = :offered",
+                ExpressionAttributeNames={
+                    "#stream": "stream",
+                    "#digest": "digest",
+                    "#state": "state",
+                    "#revision": "revision",
+                },
+                ExpressionAttributeValues={
+                    ":why": {"S": why},
+                    ":one": {"N": "1"},
+                    ":digest": {"S": digest},
+                    ":offered": {"S": StreamState.OFFERED.value},
                 },
             )
         except self._lost_race:

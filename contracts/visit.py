@@ -3,7 +3,9 @@
 offered -> live -> ended      the first to offer a visit and the first to take its token win, and both only once
 
 A visit that a relay ended because it had to go is *moved*: nothing was lost, and the next visit goes on where it
-stopped. A visit whose relay has stopped without a word is *swept* by another relay: the caller goes to a person.
+stopped. A visit whose relay has stopped without a word is *swept* by another relay: the caller goes to a person. A
+visit that a relay has *refused*, for want of room or because it leaves, is no loss either: the next one begins as that
+one would have, as often as `TRIED_AGAIN` says.
 """
 
 from __future__ import annotations
@@ -36,6 +38,12 @@ MOVED = {"relay_draining": Resumes.SPEAKING, "relay_draining_listening": Resumes
 """Why a relay ends a stream that is to go on elsewhere, and how it goes on there."""
 MOST_MOVES = 10  # then it counts as a loss: a call that no relay keeps shall reach a person
 SWEPT = "relay_silent"
+FULL, DRAINING = "full", "draining"
+TRIED_AGAIN = {FULL: 1, DRAINING: 3}
+"""Why a relay refuses a visit that Twilio and the token vouch for, and how often in a row another relay is tried.
+
+A load balancer stops sending to a relay that leaves, so that another try finds another; where one is full, others are.
+"""
 
 
 class StreamRefused(Exception):  # noqa: N818 - it names what happened to the stream
@@ -58,18 +66,26 @@ def next_visit(
     row: Row, visit: int, *, nonce: str, digest: str, now: float, after_loss: bool, resumes: Resumes | None = None
 ) -> Stream | None:
     """The stream to offer as `visit`; None when that is not the call's next one, or the call is over."""
-    if row.over or visit != row.stream.visit + 1:
+    before = row.stream
+    if row.over or visit != before.visit + 1:
         return None
+    again = bool(before.refused)  # nobody had it, so what it was meant to be is still to come
     return Stream(
         visit,
         nonce,
         digest,
         offered_at=now,
-        after_loss=after_loss,
-        lost=row.stream.lost + after_loss,
-        resumes=resumes.value if resumes else "",
-        moved=row.stream.moved + (resumes is not None),
+        after_loss=after_loss or (again and before.after_loss),
+        lost=before.lost + after_loss,
+        resumes=resumes.value if resumes else before.resumes if again else "",
+        moved=before.moved + (resumes is not None),
+        refusals=before.refusals + 1 if again else 0,
     )
+
+
+def may_try_again(row: Row) -> bool:
+    """Whether the caller whose visit was refused may be offered another, rather than a person."""
+    return row.stream.refusals < TRIED_AGAIN.get(row.stream.refused, 0)
 
 
 def may_take(row: Row, digest: str, now: float, relay: str = "") -> Stream | Refusal:

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -32,12 +33,13 @@ from contracts.agent_file import AgentFile
 from contracts.events import Event
 from contracts.row import Row
 from contracts.stream import MEDIA_PATH, MalformedPath, digest, parse
-from contracts.visit import StreamRefused
+from contracts.visit import DRAINING, FULL, StreamRefused
 
 STREAM_LIMITS = Limits(open_timeout=3.0, ping_interval=5.0, ping_timeout=5.0, max_size=64 * 1024)
 MOVE_SHARE = 1 / 8  # of a drain, its last part: calls move then, each between two turns if it can
 LAST_SECONDS = 8.0  # what a call that is sent on may still take
-MOST_PENDING = 200  # handshakes whose token is being looked up
+MOST_PENDING = 200  # handshakes whose token is being looked up; and as many whose refusal is written down
+NOTE_SECONDS = 1.0  # what telling it may take: Twilio's caller hears nothing meanwhile
 
 LogEvent = Callable[[str, Event, dict[str, Any]], None]  # call_sid, event, fields
 
@@ -72,6 +74,7 @@ class Server:
         self._loop = asyncio.get_running_loop()
         self._calls: dict[Relay, tuple[str, int]] = {}  # with CallSid and visit
         self._pending: set[asyncio.Task[None]] = set()
+        self._refusing: set[asyncio.Task[None]] = set()
         self._draining = False
         self._arrived = asyncio.Event()
         self._empty = asyncio.Event()
@@ -155,19 +158,33 @@ class Server:
         signatures = request.headers.get_all(SIGNATURE_HEADER)
         if not signed_by_twilio(settings.media_origin, request.path, signatures, settings.keys().auth_tokens):
             self._refuse(websocket, HTTPStatus.FORBIDDEN, "signature", call_sid)
-        elif why := self._why_not():
-            self._refuse(websocket, HTTPStatus.SERVICE_UNAVAILABLE, why, call_sid)
+        elif not (why := self._why_not()):
+            self._start(self._admit(websocket, call_sid, token), self._pending)
+        elif len(self._refusing) < MOST_PENDING:
+            self._start(self._turn_away(websocket, call_sid, token, why), self._refusing)
         else:
-            task = self._loop.create_task(self._admit(websocket, call_sid, token))
-            self._pending.add(task)
-            task.add_done_callback(self._pending.discard)
+            self._refuse(websocket, HTTPStatus.SERVICE_UNAVAILABLE, why, call_sid)
+
+    def _start(self, answer: Coroutine[Any, Any, None], among: set[asyncio.Task[None]]) -> None:
+        task = self._loop.create_task(answer)
+        among.add(task)
+        task.add_done_callback(among.discard)
 
     def _why_not(self) -> str:
         if self._draining:
-            return "draining"
+            return DRAINING
         if self.live_calls + len(self._pending) >= self._settings.max_calls or len(self._pending) >= MOST_PENDING:
-            return "full"
+            return FULL
         return ""
+
+    async def _turn_away(self, websocket: ServerWebSocket, call_sid: str, token: str, why: str) -> None:
+        """The webhook is asked as soon as Twilio has its answer, and shall know why: so the ledger is told first."""
+        note = partial(self._stores.ledger.refuse_stream, call_sid, digest(token), why)
+        try:
+            await asyncio.wait_for(self._loop.run_in_executor(self._stores.executor, note), NOTE_SECONDS)
+        except Exception as error:  # noqa: BLE001 - whatever the ledger raises, the answer is the same
+            self._log(call_sid, events.LEDGER_FAILED, {"operation": "refuse_stream", "error": type(error).__name__})
+        self._refuse(websocket, HTTPStatus.SERVICE_UNAVAILABLE, why, call_sid)
 
     async def _admit(self, websocket: ServerWebSocket, call_sid: str, token: str) -> None:
         try:

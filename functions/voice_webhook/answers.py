@@ -6,6 +6,7 @@
     the agent said goodbye      hang up
     a transfer has just ended   what it left to be done: the agent, a message, a sentence
     the agent has moved         the agent goes on at another relay, without a word
+    no relay had room           another relay, once or a few times; then the default person
     the agent was lost          back to the agent, twice at most; then the default person
     the ledger cannot be read   the default person, without a claim: a second ringing is better than silence
 
@@ -25,7 +26,7 @@ from contracts.handoff import Verdict
 from contracts.metrics import Metric
 from contracts.row import Row, StreamState
 from contracts.transfer import Outcome, Reason, TransferRequest
-from contracts.visit import moved
+from contracts.visit import may_try_again, moved
 from functions.transfer.attended import VERDICTS, rings_apart
 from functions.voice_webhook.ends import LEDGER_FAILURES, Ends
 from functions.voice_webhook.request import Request, RequestRefused, dialable
@@ -164,10 +165,19 @@ class Answers:
             return "a transfer is over", self.transfers.after(row, last)
         if resumes := moved(row):
             return "moved", self.visits.offer(row, visit, why="moved", resumes=resumes)
+        if row.stream.refused:
+            return self._turned_away(row, visit)
         self.ends.log.count(Metric.STREAMS_LOST)
         if row.stream.lost < LOSSES:
             return "back to the agent", self.visits.offer(row, visit, why="stream lost", after_loss=True)
         return "agent lost", self.transfers.go_on(row, self._agent_unavailable(row))
+
+    def _turned_away(self, row: Row, visit: int) -> tuple[str, str]:
+        """No relay has taken the visit: another is tried at once and without a word, or a person answers."""
+        why = row.stream.refused
+        if may_try_again(row):
+            return f"another relay: {why}", self.visits.offer(row, visit, why=f"relay {why}")
+        return f"relays {why}", self.transfers.go_on(row, self._agent_unavailable(row))
 
     def _agent_unavailable(self, row: Row) -> TransferRequest:
         # Clocks differ: a request of ours must not look older than the one before it in the row.

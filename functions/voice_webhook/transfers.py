@@ -76,7 +76,7 @@ class Transfers:
 
     def back_to_agent(self, row: Row, destination: str, outcome: Outcome) -> str:
         """Another visit; to a caller whose agent cannot be reached either, a message or a sentence."""
-        if row.stream.lost < LOSSES:
+        if row.stream.lost < LOSSES and not row.stream.refused:
             why = "person gone" if outcome is Outcome.BRIDGED else "nobody answered"
             return self.visits.offer(row, row.stream.visit, why=why)
         directory = self.hunting.people(row)

@@ -60,6 +60,8 @@ class FakeTable:
             return self._do("beat", lambda: self._beat(arguments))
         if arguments["UpdateExpression"] == "ADD requests :one SET expires_at = :expires":
             return self._do("quota", lambda: self._add(arguments))
+        if arguments["ConditionExpression"] == "#stream.#digest = :digest AND #stream.#state = :offered":
+            return self._do("refuse", lambda: self._refuse(arguments))
         assert arguments["ConditionExpression"] == "#revision = :read"
         names, values = arguments["ExpressionAttributeNames"], arguments["ExpressionAttributeValues"]
 
@@ -97,6 +99,16 @@ class FakeTable:
         relays, one = set(item.pop("relays", {"SS": ()})["SS"]), set(values[":relay"]["SS"])
         if left := relays | one if act == "ADD" else relays - one:
             item["relays"] = {"SS": sorted(left)}
+        return {}
+
+    def _refuse(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        assert arguments["UpdateExpression"] == "SET #stream.refused = :why, #revision = #revision + :one"
+        values, item = arguments["ExpressionAttributeValues"], self.items.get(arguments["Key"]["call_sid"]["S"])
+        stream = item["stream"]["M"] if item else {}
+        if item is None or (stream["digest"], stream["state"]) != (values[":digest"], values[":offered"]):
+            raise ConditionalCheckFailedException
+        stream["refused"] = copy.deepcopy(values[":why"])
+        item["revision"] = {"N": str(int(item["revision"]["N"]) + 1)}
         return {}
 
     def _add(self, arguments: dict[str, Any]) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from contracts.ledger import TERMINAL_STATUS, Ledger
 from contracts.row import MalformedRow, Row, StreamState, TransferState, Turn, from_item, to_item
 from contracts.store import LedgerContended
 from contracts.transfer import Outcome, Reason, TransferRequest
-from contracts.visit import Refusal, StreamRefused
+from contracts.visit import Refusal, Resumes, StreamRefused
 from tests.contracts.table import FakeTable
 
 CALL_SID = "CA" + "0f" * 16
@@ -179,6 +179,29 @@ class TestStream:
         with pytest.raises(StreamRefused):
             desk.ledger.take_stream(CALL_SID, "d")
         assert desk.ledger.take_stream(CALL_SID, "A").stream.visit == 2
+
+    def test_a_refused_stream_says_why_keeps_its_token_and_counts_as_no_loss(self, desk: Desk) -> None:
+        assert not desk.ledger.refuse_stream(CALL_SID, "d", "full"), "nothing is written of an unknown call"
+        desk.open()
+        desk.ledger.offer_stream(CALL_SID, 2, nonce="a", digest="A", resumes=Resumes.LISTENING)
+        before = desk.ledger.read(CALL_SID)
+        assert before is not None
+        assert not desk.ledger.refuse_stream(CALL_SID, "d", "full"), "an earlier visit's token"
+        assert desk.ledger.refuse_stream(CALL_SID, "A", "full")
+        after = desk.ledger.read(CALL_SID)
+        assert after is not None
+        assert after == replace(before, stream=replace(before.stream, refused="full"), revision=before.revision + 1), (
+            "a writer that read the row before loses its race"
+        )
+        again = desk.ledger.offer_stream(CALL_SID, 3, nonce="b", digest="B")
+        assert again is not None
+        assert (again.stream.resumes, again.stream.lost, again.stream.moved) == ("listening", 0, 1)
+        assert (again.stream.refused, again.stream.refusals) == ("", 1)
+        desk.ledger.take_stream(CALL_SID, "B")
+        assert not desk.ledger.refuse_stream(CALL_SID, "B", "full"), "it has been taken"
+        calm = desk.ledger.offer_stream(CALL_SID, 4, nonce="c", digest="C", after_loss=True)
+        assert calm is not None
+        assert (calm.stream.refusals, calm.stream.lost, calm.stream.resumes) == (0, 1, "")
 
     def test_no_visit_is_skipped_and_none_is_offered_when_the_call_is_over(self, desk: Desk) -> None:
         desk.open()

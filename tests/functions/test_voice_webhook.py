@@ -15,7 +15,7 @@ from contracts import stream
 from contracts.edition import KEY_START
 from contracts.row import TransferState
 from contracts.transfer import Outcome, Reason, TransferRequest
-from contracts.visit import MOST_MOVES, MOVED, Resumes
+from contracts.visit import MOST_MOVES, MOVED, TRIED_AGAIN, Resumes
 from functions.voice_webhook import transfers
 from functions.voice_webhook.twiml import NOBODY, RECONNECTING
 from tests.functions.line import CALLED, CALLER, Line, asked_next, token_of, verbs
@@ -202,6 +202,35 @@ class TestStreamEnded:
         line.ledger.stream_ended(CALL_SID, line.row.stream.visit, why)
         assert verbs(line.ask(asked_next(document)))[0] == "Say", "a call that no relay keeps is lost"
         assert line.row.stream.resumes == ""
+
+    @pytest.mark.parametrize(("why", "tries"), [*TRIED_AGAIN.items()])
+    def test_R32_a_refused_call_tries_another_relay_without_a_word_and_then_reaches_a_person(
+        self, line: Line, why: str, tries: int
+    ) -> None:
+        document = line.incoming()
+        for _ in range(tries):
+            assert line.ledger.refuse_stream(CALL_SID, stream.digest(token_of(document)), why)
+            document = line.ask(asked_next(document))
+            assert verbs(document) == ["Connect", "Redirect"]
+            assert not line.row.stream.after_loss
+        line.ledger.refuse_stream(CALL_SID, stream.digest(token_of(document)), why)
+        dial = dial_of(line.ask(asked_next(document)))
+        assert dial.findtext("Number") == "+15550100003"
+        assert "StreamsLost" not in line.counts()
+        decisions = [one["decision"] for one in line.events("stream.question")]
+        assert decisions == [f"another relay: {why}"] * tries + [f"relays {why}"]
+        answer = line.ask(dial.attrib["action"], DialCallStatus="busy")
+        assert answer.findtext("Say") == NOBODY, "there is no room at the agent either, so no way back to it"
+
+    def test_R32_a_refused_visit_is_offered_again_as_what_it_was(self, line: Line) -> None:
+        document = line.incoming()
+        start_stream(line, document)
+        document = line.ask(asked_next(document))
+        assert line.ledger.refuse_stream(CALL_SID, stream.digest(token_of(document)), "draining")
+        said = {"StreamEvent": "stream-error", "StreamSid": STREAM_SID}
+        line.post(f"/voice/stream-status?visit={line.row.stream.visit}", **said)
+        assert verbs(line.ask(asked_next(document))) == ["Connect", "Redirect"], "Twilio's report changes nothing"
+        assert (line.row.stream.after_loss, line.row.stream.lost) == (True, 1)
 
     def test_R14_a_move_amid_a_hand_off_goes_on_with_the_hand_off(self, line: Line) -> None:
         document = line.incoming()

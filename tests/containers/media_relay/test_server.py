@@ -215,6 +215,44 @@ async def test_too_many_handshakes_at_once_are_refused(monkeypatch: pytest.Monke
         assert await home.ask(signed(path)) == 503
 
 
+async def test_R32_a_refusal_for_want_of_room_is_in_the_ledger_before_twilio_hears_of_it_and_a_forged_one_never() -> (
+    None
+):
+    async with house(max_calls=1) as home:
+        task, leave = await _hold(home)
+        call_sid, path = home.offer()
+        assert await home.ask(upgrade(path, f"X-Twilio-Signature: {sign(path, 'wrong')}")) == 403
+        assert _refused(home, call_sid) == ""
+        assert await home.ask(signed(path)) == 503
+        assert _refused(home, call_sid) == "full"
+        leave.set()
+        await task
+        await home.server.drain(0.0)
+        other, path = home.offer()
+        assert await home.ask(signed(path)) == 503
+        assert _refused(home, other) == "draining"
+
+
+async def test_R32_a_ledger_that_fails_or_hangs_delays_no_refusal_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    table, hang = FakeTable(), threading.Event()
+    async with house(max_calls=0, table=table) as home:
+        _, path = home.offer()
+        table.failure = RuntimeError("canary-secret in a message")
+        assert await home.ask(signed(path)) == 503
+        monkeypatch.setattr(server_module, "NOTE_SECONDS", 0.01)
+        table.interrupt(lambda _, act: (hang.wait(GUARD_SECONDS), act())[1])
+        assert await home.ask(signed(path)) == 503
+        assert [line["error"] for line in home.of(events.LEDGER_FAILED)] == ["RuntimeError", "TimeoutError"]
+        assert "canary" not in repr(home.lines)
+        hang.set()
+
+
+def _refused(home: House, call_sid: str) -> str:
+    row = home.ledger.read(call_sid)
+    assert row is not None
+    return row.stream.refused
+
+
 async def test_a_ledger_that_fails_refuses_the_handshake_and_is_logged_by_its_kind() -> None:
     table = FakeTable()
     async with house(table=table) as home:
