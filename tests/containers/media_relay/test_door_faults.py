@@ -208,9 +208,7 @@ async def turned_away(home: House, line: Line, call_sid: str, document: ET.Eleme
     return verbs
 
 
-async def test_R32_of_two_hundred_calls_at_once_a_hundred_are_served_and_the_others_ring_a_person_at_the_second_refusal() -> (
-    None
-):
+async def test_R32_of_two_hundred_calls_at_once_a_hundred_are_served_and_the_others_ring_a_person() -> None:
     line = Line(PUBLIC_MEDIA_ORIGIN=ORIGIN)
     line.clock.now = 1000.0  # the house's
     callers = {f"CA{n:032x}": f"+1555010{n:04}" for n in range(200)}
