@@ -25,6 +25,7 @@ class Metric(StrEnum):
     REQUESTS_REFUSED = "RequestsRefused"
     STREAMS_OFFERED = "StreamsOffered"
     STREAMS_LOST = "StreamsLost"
+    CALLS_DIVERTED = "CallsDiverted"
     DEFAULT_PERSON_DIALLED = "DefaultPersonDialled"
     LEDGER_FAILURES = "LedgerFailures"
     HANDLER_FAILURES = "HandlerFailures"
@@ -56,6 +57,7 @@ class Metric(StrEnum):
     TRANSFERS_REQUESTED = "TransfersRequested"
     HANDOFF_FAILURES = "HandoffFailures"
     MODEL_FAILURES = "ModelFailures"
+    BREAKER_OPENINGS = "BreakerOpenings"
     EFFECT_FAILURES = "EffectFailures"
     CONFIGS_REFUSED = "ConfigsRefused"
     PROTECTION_ERRORS = "ProtectionErrors"
@@ -79,6 +81,7 @@ LOGGED: Mapping[Metric, Logged] = {
     Metric.TRANSFERS_REQUESTED: Logged(events.HANDOFF_ASKED),
     Metric.HANDOFF_FAILURES: Logged(events.HANDOFF_FAILED),
     Metric.MODEL_FAILURES: Logged(events.MODEL_FAILED),
+    Metric.BREAKER_OPENINGS: Logged(events.BREAKER_OPENED),
     Metric.EFFECT_FAILURES: Logged(events.EFFECT_FAILED),
     Metric.CONFIGS_REFUSED: Logged(events.CONFIG_REFUSED),
     # A deployment that holds protection back is no error: it passes, and is asked again until it has.

@@ -185,6 +185,7 @@ def _calls() -> Iterator[tuple[str, Watch]]:
     yield "Streams lost", Watch(metric=percent, limit=5)
     yield "Calls swept", Watch(metric=_relay(Metric.CALLS_SWEPT), limit=0)
     yield "Model failing", Watch(metric=_five(_relay(Metric.MODEL_FAILURES)), limit=2)
+    yield "Calls diverted", Watch(metric=metrics.count(Metric.CALLS_DIVERTED, Part.WEBHOOK), limit=0)
     yield "Hand-offs not queued", Watch(metric=_relay(Metric.HANDOFF_FAILURES), limit=0)
     yield "Effects failing", Watch(metric=_five(_relay(Metric.EFFECT_FAILURES)), limit=2)
     # The relay checks the whole file; the functions refuse nothing that it takes.

@@ -98,8 +98,8 @@ def _calls() -> Sequence[_Graph]:
         (
             "Turned away, lost, put through without the agent",
             [
-                *_counts(Part.RELAY, Metric.CALLS_REJECTED, Metric.MODEL_FAILURES),
-                *_counts(Part.WEBHOOK, Metric.STREAMS_LOST, Metric.DEFAULT_PERSON_DIALLED),
+                *_counts(Part.RELAY, Metric.CALLS_REJECTED, Metric.MODEL_FAILURES, Metric.BREAKER_OPENINGS),
+                *_counts(Part.WEBHOOK, Metric.STREAMS_LOST, Metric.CALLS_DIVERTED, Metric.DEFAULT_PERSON_DIALLED),
             ],
         ),
     )

@@ -30,6 +30,7 @@ from containers.media_relay.sweep import Sweeper
 from containers.media_relay.transfers import TransferQueue
 from contracts import events
 from contracts.agent_file import AgentFileError
+from contracts.breaker import Breakers
 from contracts.edition import Editions
 from contracts.events import Event, Part
 from contracts.feed import AppConfigFeed, FileFeed
@@ -106,7 +107,8 @@ async def serve(config: Config, first: live_config.Edition) -> None:
     dynamodb = _aws_client("dynamodb")
     ledger = Ledger(dynamodb, config.ledger_table, time.time)
     live = _live_config(config, first, Editions(dynamodb, config.ledger_table, time.time), executor)
-    stores = Stores(ledger, TransferQueue(_aws_client("sqs"), config.queue_url), executor)
+    breakers = Breakers(dynamodb, config.ledger_table, time.time)
+    stores = Stores(ledger, TransferQueue(_aws_client("sqs"), config.queue_url), executor, breakers)
     settings = server.Settings(
         media_origin=config.media_origin,
         account_sid=config.account_sid,

@@ -25,6 +25,7 @@ from containers.media_relay.actions import (
 )
 from containers.media_relay.transfers import TransferQueue
 from contracts import events
+from contracts.breaker import Breakers
 from contracts.events import Event
 from contracts.ledger import Ledger
 from contracts.row import Turn
@@ -43,6 +44,7 @@ class Stores:
     ledger: Ledger
     queue: TransferQueue
     executor: Executor
+    breakers: Breakers
 
 
 class Effects:

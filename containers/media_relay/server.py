@@ -18,6 +18,7 @@ from http import HTTPStatus
 from typing import Any
 
 from containers.media_relay import agent
+from containers.media_relay.circuit import Circuit, Signs
 from containers.media_relay.effects import Effects, Stores
 from containers.media_relay.gauge import Measures, Waits
 from containers.media_relay.handoffs import Call
@@ -79,6 +80,7 @@ class Server:
         self._arrived = asyncio.Event()
         self._empty = asyncio.Event()
         self._empty.set()
+        self._circuit = Circuit(stores.breakers, stores.executor, partial(log, ""))
 
     @property
     def live_calls(self) -> int:
@@ -222,10 +224,11 @@ class Server:
     # ---- calls ---------------------------------------------------------------------------------------------------
 
     def _relay(self, row: Row, agent_file: AgentFile) -> Relay:
-        waits = Waits(self._settings.measures)
+        waits, signs = Waits(self._settings.measures), Signs(self._circuit)
 
         def log(event: Event, fields: dict[str, Any]) -> None:
             waits.note(event, self._loop.time())
+            signs.note(event, fields)
             self._log(row.call_sid, event, fields)
 
         now, wall = self._loop.time(), self._settings.wall()

@@ -22,12 +22,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from contracts import events, stream
+from contracts.breaker import Verdict as Breaking
 from contracts.handoff import Verdict
 from contracts.metrics import Metric
 from contracts.row import Row, StreamState
 from contracts.transfer import Outcome, Reason, TransferRequest
 from contracts.visit import may_try_again, moved
 from functions.transfer.attended import VERDICTS, rings_apart
+from functions.voice_webhook.circuit import Circuit
 from functions.voice_webhook.ends import LEDGER_FAILURES, Ends
 from functions.voice_webhook.request import Request, RequestRefused, dialable
 from functions.voice_webhook.transfers import LOSSES, Transfers
@@ -59,6 +61,7 @@ class Answers:
     transfers: Transfers
     visits: Visits
     ends: Ends
+    circuit: Circuit
     edition: Callable[[], str]
 
     @property
@@ -78,6 +81,7 @@ class Answers:
         called = request.field("To") if dialable(request.field("To")) else ""
         nonce = stream.nonce()
         first_token = stream.mint(call_sid, 1, nonce, self.visits.newest_token())
+        verdict = self.circuit.ask(call_sid)
         try:
             row = self.ends.ledger.open_call(
                 call_sid,
@@ -98,8 +102,20 @@ class Answers:
         )
         if not replay:
             log.count(Metric.CALLS_RECEIVED)
-            return self.visits.begin(row, first_token, why="call received")
-        return self.documents.hang_up() if row.over else self.visits.present(row)
+            if verdict() is not Breaking.DIVERTED:
+                return self.visits.begin(row, first_token, why="call received")
+            return self._diverted(row, request)
+        if row.over:
+            return self.documents.hang_up()
+        return self._diverted(row, request) if row.open_transfer else self.visits.present(row)
+
+    def _diverted(self, row: Row, request: Request) -> str:
+        """The model fails all over the fleet: the caller need not wait to learn it from the next failure."""
+        try:
+            wanted = row.open_transfer.request if row.open_transfer else self._agent_unavailable(row)
+            return self.transfers.go_on(row, wanted)
+        except LEDGER_FAILURES as error:
+            return self._without_ledger(request, error)
 
     def stream_ended(self, request: Request) -> str:
         """The stream of a visit has ended, or could not begin."""

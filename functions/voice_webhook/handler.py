@@ -19,6 +19,7 @@ from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 
 from contracts import events
+from contracts.breaker import Breakers
 from contracts.directory import Directory
 from contracts.ledger import Ledger
 from contracts.metrics import Metric
@@ -33,6 +34,7 @@ from functions.snapshot import Started, register
 from functions.transfer.hunting import Hunting
 from functions.transfer.quota import Quota
 from functions.voice_webhook.answers import Answers
+from functions.voice_webhook.circuit import Circuit
 from functions.voice_webhook.ends import Ends
 from functions.voice_webhook.people import People
 from functions.voice_webhook.reports import Reports
@@ -146,6 +148,7 @@ def wire(  # noqa: PLR0913 - every neighbour of the function, by name
     gate: Gate,
     ledger: Ledger,
     quota: Quota,
+    breakers: Breakers,
     people: Callable[[Row | None], Directory],
     edition: Callable[[], str],
     documents: Documents,
@@ -164,7 +167,9 @@ def wire(  # noqa: PLR0913 - every neighbour of the function, by name
     )
     return Webhook(
         gate=gate,
-        answers=Answers(transfers=transferring, visits=visits, ends=ends, edition=edition),
+        answers=Answers(
+            transfers=transferring, visits=visits, ends=ends, circuit=Circuit(breakers, log), edition=edition
+        ),
         people=People(ledger=ledger, hunting=hunting, documents=documents, ends=ends, transfers=transfers, log=log),
         reports=Reports(
             ledger=ledger, hunting=hunting, ends=ends, transfers=transfers, messages=messages, log=log, now=now
@@ -202,6 +207,7 @@ def build(
         gate=Gate(webhook_origin, account_sid, tokens),
         ledger=Ledger(dynamodb, table, clock),
         quota=Quota(dynamodb, table, clock),
+        breakers=Breakers(dynamodb, table, clock),
         people=config.people,
         edition=config.begin,
         documents=Documents(webhook_origin, media_origin),

@@ -62,6 +62,8 @@ class FakeTable:
             return self._do("quota", lambda: self._add(arguments))
         if arguments["ConditionExpression"] == "#stream.#digest = :digest AND #stream.#state = :offered":
             return self._do("refuse", lambda: self._refuse(arguments))
+        if arguments["ConditionExpression"] == "attribute_not_exists(revision) OR revision = :read":
+            return self._do("breaker", lambda: self._break(arguments))
         assert arguments["ConditionExpression"] == "#revision = :read"
         names, values = arguments["ExpressionAttributeNames"], arguments["ExpressionAttributeValues"]
 
@@ -109,6 +111,16 @@ class FakeTable:
             raise ConditionalCheckFailedException
         stream["refused"] = copy.deepcopy(values[":why"])
         item["revision"] = {"N": str(int(item["revision"]["N"]) + 1)}
+        return {}
+
+    def _break(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        assert arguments["UpdateExpression"] == ("SET failures = :f, failed_at = :a, open_until = :o, revision = :next")
+        values, sid = arguments["ExpressionAttributeValues"], arguments["Key"]["call_sid"]["S"]
+        item = self.items.get(sid, {})
+        if item.get("revision", values[":read"]) != values[":read"]:
+            raise ConditionalCheckFailedException
+        written = {"failures": ":f", "failed_at": ":a", "open_until": ":o", "revision": ":next"}
+        self.items[sid] = {"call_sid": {"S": sid}} | {name: values[value] for name, value in written.items()}
         return {}
 
     def _add(self, arguments: dict[str, Any]) -> dict[str, Any]:

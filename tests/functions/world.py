@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 from botocore.exceptions import EndpointConnectionError
 
 from contracts import stream
+from contracts.breaker import Breakers
 from contracts.directory import Directory, load
 from contracts.events import Part
 from contracts.ledger import Ledger
@@ -215,6 +216,7 @@ class World:
             gate=Gate(ORIGIN, ACCOUNT_SID, lambda: [AUTH_TOKEN]),
             ledger=self.ledger,
             quota=Quota(self.table, "ledger", self.timeline.clock),
+            breakers=Breakers(self.table, "ledger", self.timeline.clock),
             people=lambda _row: self.directory,
             edition=lambda: "",
             documents=Documents(ORIGIN, "wss://media.example.com"),

@@ -29,6 +29,7 @@ from containers.media_relay.server import Server, Settings
 from containers.media_relay.transfers import TransferQueue
 from contracts import stream
 from contracts.agent_file import AgentFile
+from contracts.breaker import Breakers
 from contracts.events import Event, Part, record
 from contracts.ledger import Ledger
 from tests.containers.media_relay.worlds import ACCOUNT_SID, AGENT_FILE, STREAM_SID, WALL, audio
@@ -308,7 +309,8 @@ async def house(
 
     model, queue = FakeModel(), FakeQueue()
     url = await model.listen()
-    ledger = Ledger(table or FakeTable(), "ledger", lambda: 1000.0)
+    table = table or FakeTable()
+    ledger = Ledger(table, "ledger", lambda: 1000.0)
     with ThreadPoolExecutor(8) as executor:
         settings = Settings(
             media_origin=ORIGIN,
@@ -322,7 +324,12 @@ async def house(
         the_house: House
         server = Server(
             settings,
-            Stores(ledger, TransferQueue(queue, "https://queue"), executor),
+            Stores(
+                ledger,
+                TransferQueue(queue, "https://queue"),
+                executor,
+                Breakers(table, "ledger", lambda: 1000.0),
+            ),
             Protection(ecs_agent, lambda why: the_house.unprotected.append(why)),  # noqa: PLW0108 - as below
             lambda *line: the_house.log(*line),  # noqa: PLW0108 - the house is built after its server
         )
