@@ -22,6 +22,7 @@ from containers.media_relay.sweep import EVERY, SILENT_BEATS, Sweeper, Watch
 from containers.media_relay.transfers import TransferQueue
 from contracts import events
 from contracts.agent_file import AgentFile
+from contracts.breaker import Breakers
 from contracts.events import Event
 from contracts.handoff import TransferState
 from contracts.heartbeats import Beat, Heartbeats
@@ -93,7 +94,8 @@ class Fleet:
         self.queue = FakeQueue()
         self.ledger = Ledger(self.table, "ledger", lambda: WALL)
         self.heartbeats = Heartbeats(self.table, "ledger", lambda: WALL)
-        self.stores = Stores(self.ledger, TransferQueue(self.queue, "https://queue"), executor)
+        breakers = Breakers(self.table, "ledger", lambda: WALL)
+        self.stores = Stores(self.ledger, TransferQueue(self.queue, "https://queue"), executor, breakers)
         self.lines: list[tuple[str, Event, dict[str, Any]]] = []
         self._lock = threading.Lock()
 
