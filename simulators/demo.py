@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -188,7 +189,8 @@ def agent_file(original: Path, scenario: Scenario, changed: Path) -> Path:
     for key, seconds in scenario.ring_seconds.items():
         if key in content["destinations"]:
             content["destinations"][key]["ring_seconds"] = seconds
-    changed.write_text(yaml.safe_dump(_merged(content, scenario.agent), allow_unicode=True), encoding="utf-8")
+    changes = scenario.agent_on(datetime.now(UTC).date())
+    changed.write_text(yaml.safe_dump(_merged(content, changes), allow_unicode=True), encoding="utf-8")
     return changed
 
 

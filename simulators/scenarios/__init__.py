@@ -5,9 +5,11 @@ A scenario file says it in the words of `Scenario`; `python -m simulators demo -
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, timedelta
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +17,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from contracts.hours import DAYS
 from simulators import audio
 from simulators.carrier import BadScript, Callee, Line, LineDropped, ScriptedCaller
 from simulators.carrier.exchange import Exchange
@@ -75,7 +78,8 @@ class Scenario(_Strict):
         caller: The caller's steps, as `ScriptedCaller.from_data` takes them; after the last the caller stays.
         callees: Destination key, or telephone number, to what that phone does.
         ring_seconds: Destination key to how long it rings here, to keep a demonstration short.
-        agent: What the agent file says differently here; mappings are merged, all else replaces.
+        agent: What the agent file says differently here; mappings are merged, all else replaces. Of opening hours,
+            `tomorrow` is the day after the call's.
         said: Who must have said something that matches a regular expression, in this order.
         expect: Events, with some of their fields, that must have happened in this order (others may lie between).
         never: Events that must not have happened.
@@ -97,6 +101,14 @@ class Scenario(_Strict):
     def script(self) -> ScriptedCaller:
         """The caller."""
         return ScriptedCaller.from_data(self.caller)
+
+    def agent_on(self, day: date) -> dict[str, Any]:
+        """`agent` for a call on `day`."""
+        tomorrow = DAYS[(day + timedelta(days=1)).weekday()]
+        agent = copy.deepcopy(dict(self.agent))
+        for hours in agent.get("hours", {}).values():
+            hours["open"] = {tomorrow if name == "tomorrow" else name: spans for name, spans in hours["open"].items()}
+        return agent
 
     def lines(self) -> list[str]:
         """What the caller says, in order."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ from pydantic import ValidationError
 
 from contracts.agent_file import load as load_agent
 from contracts.events import VOCABULARY
+from contracts.hours import schedule
 from simulators import scenarios
 from simulators.report.run import Turn
 from simulators.scenarios import Promise, Scenario
@@ -80,3 +82,12 @@ def test_what_must_be_said_must_have_been_said_by_the_right_one() -> None:
     assert scenarios.missing(wanted, [], [Turn("caller", "Billing did not answer.")]) == [
         "the agent never said anything like '(?i)did not answer'"
     ]
+
+
+@pytest.mark.parametrize("day", [date(2026, 11, 22) + timedelta(days=n) for n in range(7)])
+def test_billing_is_closed_whenever_the_closed_scenario_is_played(day: date) -> None:
+    night = scenarios.load("closed").agent_on(day)["hours"]["night"]
+    hours = schedule(night["time_zone"], night["open"])
+    begins = datetime.combine(day, time.min, UTC).timestamp()
+    assert not any(hours.is_open(begins + 60 * minute) for minute in range(24 * 60))
+    assert hours.opens_at(begins) == begins + 36 * 3600
