@@ -61,7 +61,7 @@ WEBHOOK = Function(
     name="webhook",
     group="webhook",
     without=("aiohttp", "aiohttp-retry", "pyjwt", "requests"),
-    drop=(*_DROP, "twilio/*/"),
+    drop=(*_DROP, "twilio/*/", "aws_lambda_powertools/event_handler/"),
     keep=(*_KEEP, "twilio/twiml/"),
 )
 TRANSFER = Function(

@@ -8,15 +8,11 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from typing import Any, TextIO
-
-from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
-from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 
 from contracts import events
 from contracts.breaker import Breakers
@@ -44,11 +40,10 @@ from functions.voice_webhook.twiml import THANKS, Documents
 from functions.voice_webhook.visits import Visits
 
 Answer = Callable[[Request], str]
-# Powertools keeps the request at hand in a class attribute. Lambda runs one request at a time; threads must as well.
-_ONE_AT_A_TIME = threading.Lock()
+Route = Callable[[dict[str, Any]], dict[str, Any]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Webhook:
     """Admits requests and hands each to the method that answers its route."""
 
@@ -58,9 +53,26 @@ class Webhook:
     reports: Reports
     log: EventLog
 
-    def routes(self) -> APIGatewayHttpResolver:
-        """A resolver that knows every route."""
-        app = APIGatewayHttpResolver()
+    def handle(self, event: dict[str, Any]) -> dict[str, Any]:
+        """Answer one request of an HTTP API, in its payload format 2.0; any number at once.
+
+        https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
+        """
+        method = event.get("requestContext", {}).get("http", {}).get("method")
+        route = self._routes.get(str(event.get("rawPath"))) if method == "POST" else None
+        if route is None:
+            self.log.write(events.REQUEST_REFUSED, route="unknown", status=404, why="no such route")
+            return _response(404, "text/plain", "not found")
+        try:
+            return route(event)
+        except RequestRefused as refused:
+            path = str(event.get("rawPath"))
+            self.log.write(events.REQUEST_REFUSED, route=path, status=refused.status, why=refused.why)
+            self.log.count(Metric.REQUESTS_REFUSED)
+            return _response(refused.status, "text/plain", "refused")
+
+    @cached_property
+    def _routes(self) -> dict[str, Route]:
         answers, people, reports = self.answers, self.people, self.reports
         of_caller: dict[str, tuple[Answer, tuple[str, ...]]] = {
             "incoming": (answers.incoming, ("To",)),
@@ -84,63 +96,47 @@ class Webhook:
             "attend-ended": (reports.attend_ended, ("CallStatus",)),
             "recording": (reports.recording, ("RecordingSid", "RecordingUrl")),
         }
-        for name, (answer, needed) in of_caller.items():
-            _route(app, name, partial(self._question, app, answer, *needed))
-        for name, answer in of_person.items():
-            _route(app, name, partial(self._question, app, answer, of_person=True))
-        for name, (note, needed) in told.items():
-            _route(app, name, partial(self._report, app, note, *needed))
-        app.not_found(self._not_found)
-        return app
+        routes: dict[str, Route] = {
+            name: partial(self._question, answer, needed) for name, (answer, needed) in of_caller.items()
+        }
+        routes |= {name: partial(self._question, answer, (), of_person=True) for name, answer in of_person.items()}
+        routes |= {name: partial(self._report, note, needed) for name, (note, needed) in told.items()}
+        return {f"/voice/{name}": route for name, route in routes.items()}
 
     def _thank(self, request: Request) -> str:
         self.reports.message(request)
         return self.answers.documents.hang_up(THANKS)
 
     def _question(
-        self, app: APIGatewayHttpResolver, answer: Answer, *needed: str, of_person: bool = False
-    ) -> Response[str]:
-        event = app.current_event.raw_event
+        self, answer: Answer, needed: tuple[str, ...], event: dict[str, Any], *, of_person: bool = False
+    ) -> dict[str, Any]:
         request = Request(str(event.get("rawPath")), {"CallSid": ""}, {})
         try:
             request = self.gate.admit(event, *needed)
             twiml = answer(request)
-        except RequestRefused as refused:
-            return self._refuse(event, refused)
+        except RequestRefused:
+            raise
         except Exception as error:  # noqa: BLE001 - the edge of the process: the caller hears a person, the log the rest
             self._failed(request, error)
             # To dial is forbidden on a dialled leg: https://www.twilio.com/docs/api/errors/13201
             documents = self.answers.documents
             why = "handler failed"
             twiml = documents.hang_up() if of_person else self.answers.default_person(request, why=why)
-        return Response(200, "text/xml", twiml)
+        return _response(200, "text/xml", twiml)
 
-    def _report(self, app: APIGatewayHttpResolver, note: Callable[[Request], None], *needed: str) -> Response[str]:
-        event = app.current_event.raw_event
-        try:
-            note(self.gate.admit(event, *needed))
-        except RequestRefused as refused:
-            return self._refuse(event, refused)
-        return Response(204, body="")  # not null, which gateways other than AWS's own cannot send
-
-    def _refuse(self, event: Mapping[str, Any], refused: RequestRefused) -> Response[str]:
-        self.log.write(events.REQUEST_REFUSED, route=str(event.get("rawPath")), status=refused.status, why=refused.why)
-        self.log.count(Metric.REQUESTS_REFUSED)
-        return Response(refused.status, "text/plain", "refused")
-
-    def _not_found(self, error: NotFoundError) -> Response[str]:
-        self.log.write(events.REQUEST_REFUSED, route="unknown", status=error.status_code, why="no such route")
-        return Response(404, "text/plain", "not found")
+    def _report(
+        self, note: Callable[[Request], None], needed: tuple[str, ...], event: dict[str, Any]
+    ) -> dict[str, Any]:
+        note(self.gate.admit(event, *needed))
+        return _response(204, "text/plain", "")  # not null, which gateways other than AWS's own cannot send
 
     def _failed(self, request: Request, error: Exception) -> None:
         self.log.fail(events.HANDLER_FAILED, request.call_sid, route=request.route, error=type(error).__name__)
         self.log.count(Metric.HANDLER_FAILURES)
 
 
-def _route(app: APIGatewayHttpResolver, name: str, answer: Callable[[], Response[str]]) -> None:
-    @app.post(f"/voice/{name}")
-    def route() -> Response[str]:  # a resolver wants a function, with a name
-        return answer()
+def _response(status: int, content_type: str, body: str) -> dict[str, Any]:
+    return {"statusCode": status, "headers": {"Content-Type": content_type}, "body": body, "isBase64Encoded": False}
 
 
 def wire(  # noqa: PLR0913 - every neighbour of the function, by name
@@ -217,13 +213,11 @@ def build(
         log=log,
         now=clock,
     )
-    app = webhook.routes()
-
-    def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
-        with _ONE_AT_A_TIME:
-            return app.resolve(event, context)
-
-    return Started(handle, secrets=[secret], clients=[secrets, dynamodb, sqs, *([appconfig] if appconfig else [])])
+    return Started(
+        lambda event, _context: webhook.handle(event),
+        secrets=[secret],
+        clients=[secrets, dynamodb, sqs, *([appconfig] if appconfig else [])],
+    )
 
 
 @cache

@@ -15,7 +15,6 @@ class CallWorld(World):
     def __init__(self, rng: random.Random | None = None, *, max_lag: float = 3.0) -> None:
         self.reports_lost = False
         super().__init__(rng, max_lag=max_lag)
-        self.app = self.webhook.routes()
 
     def make_carrier(self) -> Any:
         self.exchange = Exchange(self, self)

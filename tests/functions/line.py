@@ -80,8 +80,9 @@ def gateway_event(url: str, body: str, headers: dict[str, str]) -> dict[str, Any
 class Line:
     """A caller's line to one webhook function, whose table, clock, secrets and output a test may change."""
 
-    def __init__(self, **environment: str) -> None:
-        self.table, self.clock, self.secrets, self.output = FakeTable(), Clock(), FakeSecrets(), io.StringIO()
+    def __init__(self, table: FakeTable | None = None, **environment: str) -> None:
+        self.table, self.clock, self.secrets = table or FakeTable(), Clock(), FakeSecrets()
+        self.output = io.StringIO()
         self.sqs = FakeSqs()
         self.ledger = Ledger(self.table, "ledger", self.clock)
         self.handle = handler.build(

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from functions.transfer.carrier import CallGone
+from functions.voice_webhook.handler import Webhook
 from simulators.carrier.twiml import Document, parse
 from tests.functions.line import CALLED, CALLER, gateway_event, sign
 from tests.functions.timeline import Killed
@@ -18,9 +19,9 @@ LIVE = {"queued", "ringing", "in-progress"}
 
 
 class Setting(Protocol):
-    """What a world has beside the common one: the webhook's routes, and whether reports of calls apart are lost."""
+    """What a world has beside the common one: the webhook, and whether reports of calls apart are lost."""
 
-    app: Any
+    webhook: Webhook
     reports_lost: bool
 
 
@@ -279,7 +280,7 @@ class Persons(FakeCarrier):
         form |= {"CallStatus": "in-progress"} | fields
         event = gateway_event(target, urlencode(form), {"x-twilio-signature": sign(target, form)})
         try:
-            answer = self.setting.app.resolve(event, None)
+            answer = self.setting.webhook.handle(event)
         except Killed:
             return None
         assert answer["statusCode"] in {200, 204}, (url, answer)

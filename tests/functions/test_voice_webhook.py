@@ -6,6 +6,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -18,11 +19,24 @@ from contracts.transfer import Outcome, Reason, TransferRequest
 from contracts.visit import MOST_MOVES, MOVED, TRIED_AGAIN, Resumes
 from functions.voice_webhook import transfers
 from functions.voice_webhook.twiml import NOBODY, RECONNECTING
+from tests.contracts.table import FakeTable
 from tests.functions.line import CALLED, CALLER, Line, asked_next, token_of, verbs
 from tests.functions.world import ACCOUNT_SID, AUTH_TOKEN, CALL_SID, ORIGIN
 
 CHILD_SID = "CA" + "c3" * 16
 STREAM_SID = "MZ" + "d4" * 16
+
+
+class Meeting(FakeTable):
+    """A table that answers nobody before two have asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._both = Barrier(2, timeout=5)
+
+    def get_item(self, **arguments: Any) -> Any:
+        self._both.wait()
+        return super().get_item(**arguments)
 
 
 @pytest.fixture
@@ -510,6 +524,14 @@ class TestTheEdge:
     def test_a_route_that_is_not_is_not_found(self, line: Line) -> None:
         assert line.post("/voice/other")["statusCode"] == 404
         assert line.events("request.refused")[0]["status"] == 404
+
+    def test_no_question_waits_for_the_ledger_of_another(self) -> None:
+        line = Line(Meeting())
+        with ThreadPoolExecutor(2) as pool:
+            asked = [pool.submit(line.post, "/voice/stream-ended", CallSid=sid) for sid in (CALL_SID, CHILD_SID)]
+        assert [one.result()["statusCode"] for one in asked] == [200, 200]
+        assert len(line.events("default_person.dialled")) == 2
+        assert not [*line.events("ledger.failed"), *line.events("handler.failed")]
 
     def test_two_calls_that_offer_the_next_visit_at_once_are_answered_with_one_stream(self, line: Line) -> None:
         document = line.incoming()
