@@ -1,7 +1,7 @@
 # Needs make and Python >= 3.11; everything else is fetched from the package index into .venv and .tools.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test lint check bench chaos synth audit image deploy destroy deploy-local destroy-local docs format clean
+.PHONY: help setup demo serve test lint check bench chaos sabotage synth audit image deploy destroy deploy-local destroy-local docs format clean
 
 PYTHON ?= python3
 export UV_PYTHON_DOWNLOADS := never
@@ -52,6 +52,9 @@ bench: .venv/.synced ## Measure the relay beside the floor and a plain relay (QU
 
 chaos: .venv/.synced ## Break everything during calls and write what callers heard (QUICK=1: a few rows; ROWS=R3,R15)
 	@$(RUN) -m simulators chaos $(if $(QUICK),--quick) $(if $(ROWS),--rows $(ROWS))
+
+sabotage: .venv/.synced node_modules/.bin/cdk ## Delete each control in turn in a copy of the tree; its test must go red
+	@$(RUN) -m tests.sabotage
 
 node_modules/.bin/cdk: package-lock.json .venv/.synced
 	@PATH=$(CURDIR)/.venv/bin:$$PATH npm ci --silent
