@@ -122,6 +122,7 @@ def soak(played: Played) -> dict[str, float]:
 def _soak_unmet(played: Played) -> list[str]:
     found = soak(played)
     return [
+        "" if played.lag_ms else "the relay has not told the loop's lag",
         f"memory grows by {found['rss_kib_a_call']:.1f} KiB a call" if found["rss_kib_a_call"] > SLOPE_KIB else "",
         f"the loop's worst lag is {found['loop_lag_p99_ms']:.0f} ms" if found["loop_lag_p99_ms"] > LAG_MS else "",
     ]

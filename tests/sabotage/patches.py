@@ -270,7 +270,7 @@ PATCHES: Final = (
         "R14",
         "a relay that leaves takes no call",
         f"{RELAY}server.py",
-        'return "draining"',
+        "return DRAINING",
         'return ""',
         (f"{RELAY_TESTS}test_server.py", "test_R14_a_relay_that_drains"),
     ),
@@ -387,6 +387,14 @@ PATCHES: Final = (
         (f"{RELAY_TESTS}test_protection.py", "test_R31_the_101_waits"),
     ),
     Patch(
+        "R32",
+        "a full relay takes no call",
+        f"{RELAY}server.py",
+        "return FULL",
+        'return ""',
+        (f"{RELAY_TESTS}test_door_faults.py", "test_R32_"),
+    ),
+    Patch(
         "R33",
         "the fallback document dials the default person",
         "cli/fallback.py",
@@ -417,7 +425,6 @@ WITHOUT: Final[dict[str, str]] = {
     "R25": "a request that is over is never claimed again: the same control as R19's and R18's",
     "R26": "the carrier cancels the leg; ours is R23's control",
     "R29": "no clock of another is read, so there is nothing to delete",
-    "R32": "its test counts who is served and who is sent on; its patch follows admission",
     "R35": "the control is an `except` whose removal fails every test around it",
     "R36": "the soak is a row of `make chaos`, whose verdict has tests of its own",
 }
