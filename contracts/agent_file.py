@@ -39,7 +39,7 @@ class SemanticVad(Strict):
 class Limits(Strict):
     """What one call, and one relay task, may use."""
 
-    max_call_minutes: int = Field(default=30, ge=1, le=55, description="Then the caller is handed to a person")
+    max_call_minutes: int = Field(default=30, ge=1, le=180, description="Then the caller is handed to a person")
     max_dial_minutes: int = Field(default=60, ge=1, le=240, description="Longest conversation with a person")
     max_calls: int = Field(default=100, ge=1, le=2000, description="Live calls of one relay task")
 

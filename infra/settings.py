@@ -39,15 +39,15 @@ class SettingsError(ValueError):
 class Timing:
     """Every time of the deployed parts, from the longest call (minutes). Seconds unless the name says otherwise."""
 
-    max_call_minutes: Annotated[int, Field(ge=1, le=55)]
+    max_call_minutes: Annotated[int, Field(ge=1, le=180)]
 
     @property
     def deregistration(self) -> int:
         """How long a load balancer lets a leaving task's sockets live: a whole call, and a minute to say goodbye.
 
-        At most 3,600: https://docs.aws.amazon.com/elasticloadbalancing/latest/application/edit-target-group-attributes.html
+        At most 3,600, after which a longer call moves to another task: https://docs.aws.amazon.com/elasticloadbalancing/latest/application/edit-target-group-attributes.html
         """
-        return self.max_call_minutes * 60 + 60
+        return min(self.max_call_minutes * 60 + 60, 3600)
 
     @property
     def protection_minutes(self) -> int:

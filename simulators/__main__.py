@@ -24,6 +24,7 @@ def main(argv: list[str] | None = None) -> int:
     deploy.add_argument("--keep", action="store_true", help="leave the emulator running, with the stack in it")
     commands.add_parser("destroy-local", help="destroy what deploy-local --keep left")
     commands.add_parser("cli-reference", help="write docs/reference/cli.md by running its commands")
+    commands.add_parser("clips", help="speak the relay's own lines into containers/media_relay/clips")
     escalation = commands.add_parser("escalation", help="write docs/reference/escalation.md by playing its calls")
     escalation.add_argument("--at-once", type=int, default=12, help="how many calls are up at the same time")
     chaos = commands.add_parser("chaos", help="break everything during calls, and write docs/reference/faults.md")
@@ -47,6 +48,10 @@ def main(argv: list[str] | None = None) -> int:
                 return program.destroy_local()
             names = [name for name in arguments.scenario.split(",") if name]
             return program.deploy_local(names, keep=arguments.keep)
+        if arguments.command == "clips":
+            from simulators import clips  # noqa: PLC0415 - likewise
+
+            return clips.write()
         if arguments.command == "escalation":
             from simulators.escalation import command  # noqa: PLC0415 - likewise
 

@@ -55,6 +55,13 @@ _MANNERS = {
     Voice.OPERATOR: _Manner("en-gb-x-rp+f4", 70, 150),
 }
 
+_LANGUAGES = {  # of our own lines
+    "en": _Manner("en-us", 42, 165),
+    "de": _Manner("de", 42, 160),
+    "es": _Manner("es", 42, 165),
+    "fr": _Manner("fr-fr", 42, 160),
+}
+
 # espeak-ng's speak_lib.h: output mode, parameters and text encoding.
 _SYNCHRONOUS = 2
 _DONT_EXIT = 0x8000
@@ -115,7 +122,16 @@ def _espeak() -> _Espeak:
 @functools.lru_cache(maxsize=512)
 def speak(text: str, voice: Voice) -> bytes:
     """`text` spoken by `voice`: mu-law, 8 kHz, mono, at about -18 dBFS; empty for a text without words."""
-    samples, rate = _espeak().synthesise(text.replace("\0", " "), _MANNERS[voice])
+    return _spoken(text, _MANNERS[voice])
+
+
+def speak_in(text: str, language: str) -> bytes:
+    """`text` spoken in a language of our own lines ("en", "de", "es" or "fr"), as `speak` does."""
+    return _spoken(text, _LANGUAGES[language])
+
+
+def _spoken(text: str, manner: _Manner) -> bytes:
+    samples, rate = _espeak().synthesise(text.replace("\0", " "), manner)
     if not len(samples):
         return b""
     narrow = _to_telephone(samples.astype(np.float64), rate)

@@ -150,6 +150,11 @@ class Remember:
 
 
 @dataclass(frozen=True, slots=True)
+class ConnectModel:
+    """Open a new socket to the model in place of the one there was; answered by ModelConnected or ModelGone."""
+
+
+@dataclass(frozen=True, slots=True)
 class CloseModel:
     """Close the model's socket."""
 
@@ -176,6 +181,7 @@ Action = (
     | ReadTransfer
     | RecordEnd
     | Remember
+    | ConnectModel
     | CloseModel
     | CloseStream
     | Log

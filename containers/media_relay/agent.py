@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from containers.media_relay import people
+from containers.media_relay import clips, people
+from containers.media_relay.clips import Clip
 from containers.media_relay.realtime import CreateItem
 from contracts.agent_file import AgentFile, ServerVad
 from contracts.destination import Directory
@@ -20,6 +21,10 @@ STILL_THERE = "The caller has said nothing for a while. Ask in one short sentenc
 CARRY_ON = (
     "Go on exactly where the conversation stopped, as if there had been no pause: if your last sentence was broken off "
     "(…), say the rest of it and nothing before that; else answer what the caller said last."
+)
+SAY_AGAIN = (
+    "You did not hear what the caller said last. Apologise in one short sentence and ask them to say it again; do not "
+    "greet and do not mention any other reason."
 )
 INTERRUPTED = "The line was interrupted for a moment. Apologise in one short sentence and carry on where you were."
 
@@ -54,7 +59,7 @@ class Past:
 class Brief:
     """Everything one visit needs to know about the agent, and whom it can reach.
 
-    `opening` is what it is asked to say first; "": it listens.
+    `opening` is what it is asked to say first; "": it listens. `line` is ours, for when it has no voice.
     """
 
     agent: AgentFile
@@ -62,6 +67,7 @@ class Brief:
     session: dict[str, Any]
     replay: tuple[CreateItem, ...]
     opening: str
+    line: Clip
     calling: Transfer | None = None
 
     @property
@@ -84,6 +90,7 @@ def brief(agent: AgentFile, past: Past, now: float) -> Brief:
         session=_session(agent, _situation(directory, past)),
         replay=_replay(directory, past),
         opening=_opening(agent, directory, past, now),
+        line=clips.one_moment(agent.language),
         calling=past.calling,
     )
 

@@ -32,13 +32,13 @@ from containers.media_relay.attended import Attended
 from containers.media_relay.departure import Departure
 from containers.media_relay.escalation import Escalation
 from containers.media_relay.keypad import Keypad
+from containers.media_relay.ladder import Ladder
 from containers.media_relay.silence import NEVER, Turn, Watch
 from containers.media_relay.speech import Speech
 from contracts import events, hunt
 from contracts.handoff import Then, TransferState
 from contracts.hunt import Ring
 from contracts.transfer import Reason
-from contracts.visit import MOVED, Resumes
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +73,11 @@ class Handoffs:
         self.departure: Departure | None = None
         self.attended = Attended.resumed(brief.calling, brief.directory, now) if brief.calling else None
         self.escalation = Escalation(brief.agent)
+        self.ladder = Ladder()
         self.watch = Watch.over(Turn.START, now)
         self.keypad = Keypad()
         self.prompts = 0  # times in a row that a silent caller was spoken to
+        self.untold: list[str] = []  # what an agent that is away shall pass on
         self.moves_at = NEVER  # when the call goes on elsewhere, at the latest
         self.over = False
 
@@ -93,22 +95,6 @@ class Handoffs:
         self.over = True
         ended = Log(events.STREAM_ENDED, {"by": "relay", "why": why})
         return [*self.speech.memory.flush(), CloseModel(), CloseStream(why), ended]
-
-    @property
-    def _between_turns(self) -> bool:
-        """Whether nobody speaks: a call that moves now loses nothing."""
-        waits = self._met and not self.departure and self.watch.turn is Turn.CALLER
-        return waits and not self.speech.playout.playing
-
-    def _move(self, now: float) -> list[Action]:
-        """End the stream so that the call goes on at another relay, which is told whose turn it is."""
-        left = list[Action]()
-        if self.departure and not self.departure.left:  # the request leaves first, so the webhook finds it
-            left = self._leave(self.departure, "the relay must go", now)
-        listens = self.watch.turn in {Turn.CALLER, Turn.CALLER_SPEAKING} and not self.speech.speaking
-        resumes = Resumes.LISTENING if listens else Resumes.SPEAKING
-        why = next(why for why, how in MOVED.items() if how is resumes)
-        return [*left, *self.speech.heard_so_far(now), *self._close(why)]
 
     def _release(self, why: str, close: str = "not_taken_away") -> list[Action]:
         """Leave an open request to the webhook, which asks the ledger what is to be done for the caller."""
@@ -151,6 +137,9 @@ class Handoffs:
         return [log]
 
     def _keys_complete(self, now: float) -> list[Action]:
+        if not self._met:  # an agent that is away will read them
+            self.keypad.due_at = now + keypad.PAUSE
+            return []
         keys = self.keypad.take()
         if key := self.brief.directory.digits.get(keys):
             return self._pressed(key, now)
@@ -170,6 +159,8 @@ class Handoffs:
         pledge = self.escalation.pledge
         to = ToPerson(pledge.destination, pledge.reason, "")
         pledge.settled()
+        if not self._met:
+            return self._at_once(to, now)
         told, done = self._stay(to, now)
         if told:
             return [*done, *self._tell_agent(told, now)]
@@ -210,6 +201,9 @@ class Handoffs:
 
     def _tell_agent(self, told: str, now: float) -> list[Action]:
         """Tell the model something that it passes on, after the caller's turn if there is one."""
+        if not self._met:
+            self.untold.append(told)
+            return []
         item = realtime.CreateItem("system", told)
         if self.watch.turn is Turn.CALLER_SPEAKING:
             return [item]

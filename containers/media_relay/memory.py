@@ -14,22 +14,23 @@ from containers.media_relay.playout import Cut
 
 
 class Memory:
-    """What the agent has said and the ledger does not know yet."""
+    """What the agent has said and the ledger does not know yet. `turns`: what was remembered in this visit."""
 
     def __init__(self) -> None:
+        self.turns: list[Remember] = []
         self._said: dict[str, str] = {}  # transcripts of items that still play
         self._begun: dict[str, str] = {}  # the words so far of items that are still being generated
         self._share: dict[str, float] = {}  # heard share of items whose transcript is still to come
 
     def caller(self, transcript: str) -> list[Remember]:
         """The caller's words."""
-        return _turn("caller", transcript)
+        return self._turn("caller", transcript)
 
     def agent(self, item_id: str, transcript: str) -> list[Remember]:
         """The agent's words, which the caller may or may not have heard yet."""
         self._begun.pop(item_id, None)
         if item_id in self._share:
-            return _turn("agent", _part(transcript, self._share.pop(item_id)))
+            return self._turn("agent", _part(transcript, self._share.pop(item_id)))
         self._said[item_id] = transcript
         return []
 
@@ -52,28 +53,39 @@ class Memory:
             share = cut.heard_ms / cut.sent_ms if cut.sent_ms else 0.0
             begun = self._begun.get(cut.item_id, "")
             text = self._said.get(cut.item_id) or (f"{begun} …" if begun else "")
-            turns += _turn("agent", _part(text, share))
+            turns += self._turn("agent", _part(text, share))
         self._said.clear()
         self._begun.clear()
         return turns
 
+    def lost(self) -> list[Remember]:
+        """The model is gone amid its sentence: of that, there will be no more words than came until now."""
+        begun = [*self._begun.items()]
+        return [turn for item_id, words in begun for turn in self.agent(item_id, f"{words} …")]
+
+    @property
+    def conversation(self) -> list[Remember]:
+        """This visit for a model that was not there: what was remembered, and what plays."""
+        return [*self.turns, *(Remember("agent", text) for text in self._said.values() if text.strip())]
+
     def flush(self) -> list[Remember]:
         """Everything that was said, as the visit ends."""
-        said = [turn for transcript in self._said.values() for turn in _turn("agent", transcript)]
+        said = [turn for transcript in self._said.values() for turn in self._turn("agent", transcript)]
         self._said.clear()
         return said
+
+    def _turn(self, role: str, text: str) -> list[Remember]:
+        text = " ".join(text.split())
+        turns = [Remember(role, text)] if text else []
+        self.turns += turns
+        return turns
 
     def _settle(self, item_id: str, share: float) -> list[Remember]:
         transcript = self._said.pop(item_id, None)
         if transcript is None:
             self._share[item_id] = share
             return []
-        return _turn("agent", _part(transcript, share))
-
-
-def _turn(role: str, text: str) -> list[Remember]:
-    text = " ".join(text.split())
-    return [Remember(role, text)] if text else []
+        return self._turn("agent", _part(transcript, share))
 
 
 def _part(text: str, share: float) -> str:

@@ -3,7 +3,8 @@
 Twilio plays what it is sent in order and in real time, and echoes a mark when everything before it has played. So a
 position is known by marks (never less than the last one echoed, never more than the next one still out), moved between
 them by the clock, and capped by what was sent. A `clear` echoes the marks it removes as if they had played: their
-generation is over by then, and they count for nothing.
+generation is over by then, and they count for nothing. A line that does not keep up shows in its marks only: what
+`send` accepts may wait in the kernel for minutes.
 https://www.twilio.com/docs/voice/media-streams/websocket-messages
 """
 
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 
 OCTETS_PER_SECOND = 8000
 MARK_EVERY = 400 * 8  # octets; one mark a few hundred milliseconds is precise enough and costs little
+MOST_LAG = 10.0  # seconds that a mark may be late
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +42,11 @@ class Playout:
         self._serial = 0
         self._sent = 0
         self._marked = 0  # position of the last mark sent
-        self._marks: deque[tuple[str, int]] = deque()
+        self._marks: deque[tuple[str, int, float]] = deque()  # name, position, when its echo is due
         self._items: deque[_Item] = deque()
         self._ended = True  # no more is to come of the last item
         self._anchor = (0, 0.0)  # a position, and when it was reached
+        self._played_at = 0.0  # when all that was sent has played, on a line that keeps up
 
     def add(self, item_id: str, octets: int, now: float) -> None:
         """Audio of an item has been sent."""
@@ -52,6 +55,7 @@ class Playout:
         if not self._items or self._items[-1].item_id != item_id:
             self._items.append(_Item(item_id, self._sent, self._sent))
         self._sent += octets
+        self._played_at = max(self._played_at, now) + octets / OCTETS_PER_SECOND
         self._items[-1].end = self._sent
         self._ended = False
 
@@ -70,16 +74,16 @@ class Playout:
         self._serial += 1
         self._marked = self._sent
         name = f"g{self._generation}.{self._serial}"
-        self._marks.append((name, self._sent))
+        self._marks.append((name, self._sent, self._played_at))
         return name
 
     def marked(self, name: str, now: float) -> list[str]:
         """A mark came back: the items that are now wholly heard. Unknown and cleared marks change nothing."""
-        if not any(name == out for out, _ in self._marks):
+        if not any(name == out for out, _, _ in self._marks):
             return []
         reached = ""
         while reached != name:
-            reached, position = self._marks.popleft()
+            reached, position, _ = self._marks.popleft()
             self._anchor = (position, now)
         return self._heard()
 
@@ -101,8 +105,17 @@ class Playout:
         self._sent = self._marked = 0
         self._marks.clear()
         self._items.clear()
-        self._anchor = (0, now)
+        self._anchor, self._played_at = (0, now), now
         return cuts
+
+    @property
+    def items(self) -> list[str]:
+        """The items that are not wholly heard yet, oldest first."""
+        return [item.item_id for item in self._items]
+
+    def lag(self, now: float) -> float:
+        """How many seconds the oldest mark that is still out is late, against a line that plays in real time."""
+        return max(0.0, now - self._marks[0][2]) if self._marks else 0.0
 
     @property
     def playing(self) -> bool:

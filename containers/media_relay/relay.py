@@ -7,12 +7,14 @@ import ssl
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
-from containers.media_relay import actions, media_streams, realtime
+from containers.media_relay import actions, media_streams, realtime, realtime_encoding
 from containers.media_relay.actions import SessionEvent
 from containers.media_relay.effects import Effects
+from containers.media_relay.ladder import fatal
 from containers.media_relay.session import Session
 from containers.media_relay.silence import NEVER
 from containers.media_relay.websocket import Closed, Limits, WebSocket
@@ -24,6 +26,7 @@ from contracts.row import Turn
 # A model's host that is gone without a word is noticed within five seconds, and the caller hears a sound within seven.
 MODEL_LIMITS = Limits(open_timeout=2.0, ping_interval=2.0, ping_timeout=3.0, max_size=16 * 1024 * 1024)
 RETRY_SECONDS = 0.3
+TRIES, TRIES_AGAIN = 2, 4  # to connect: a caller who has talked with an agent already is worth some more
 MOST_WAITING = 32 * 1024  # octets to a model that does not read: about two seconds of a caller's audio
 
 
@@ -52,6 +55,7 @@ class Relay:
         self._loop = asyncio.get_running_loop()
         self._stream: WebSocket | None = None
         self._model: WebSocket | None = None
+        self._address: Callable[[], ModelAddress] | None = None
         self._connecting: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._counts: Counter[str] = Counter()
@@ -59,9 +63,10 @@ class Relay:
 
     # ---- from the server -----------------------------------------------------------------------------------------
 
-    def connect_model(self, address: ModelAddress) -> None:
-        """Open the model's socket, while Twilio's is still on its way."""
-        self._connecting = self._loop.create_task(self._connect(address))
+    def connect_model(self, address: Callable[[], ModelAddress]) -> None:
+        """Open the model's socket, while Twilio's is still on its way. `address` is asked again for another session."""
+        self._address = address
+        self._connecting = self._loop.create_task(self._connect(address(), TRIES))
         self._arm()
 
     def attach(self, stream: WebSocket) -> None:
@@ -90,8 +95,11 @@ class Relay:
             self._malformed("twilio", error.kind)
             return
         if type(message) is media_streams.Media:
-            for action in self._session.handle(message, self._loop.time()):
+            done = self._session.handle(message, self._loop.time())
+            for action in done:
                 self._perform(action)
+            if len(done) > 1:  # more than the audio: there is a new deadline
+                self._arm()
         elif message is not None:
             self._tell(message)
 
@@ -114,11 +122,11 @@ class Relay:
 
     # ---- to and from the model's socket --------------------------------------------------------------------------
 
-    async def _connect(self, address: ModelAddress) -> None:
+    async def _connect(self, address: ModelAddress, tries: int) -> None:
         url = f"{address.url}?model={quote(address.model)}"
         headers = {"Authorization": f"Bearer {address.key}"}
         began = self._loop.time()
-        for tries_left in (1, 0):
+        for tries_left in reversed(range(tries)):
             try:
                 await connect(
                     url,
@@ -128,7 +136,7 @@ class Relay:
                     ssl_context=address.ssl_context,
                 )
             except ConnectFailed as error:
-                if not tries_left or error.status in {400, 401, 403, 404}:
+                if not tries_left or fatal(error.reason, error.status or 0):
                     self._tell(actions.ModelGone(error.reason, error.status or 0))
                     return
                 await asyncio.sleep(RETRY_SECONDS)
@@ -139,7 +147,7 @@ class Relay:
     def _model_opened(self, model: WebSocket) -> _ModelSide:
         self._model = model
         self._loop.call_soon(self._tell, actions.ModelConnected())
-        return _ModelSide(self._model_message, self._model_lost)
+        return _ModelSide(self._model_message, partial(self._model_lost, model))
 
     def _model_message(self, text: bytes) -> None:
         try:
@@ -150,10 +158,15 @@ class Relay:
         if event is not None:
             self._tell(event)
 
-    def _model_lost(self, closed: Closed) -> None:
-        if self._model is not None:
+    def _model_lost(self, model: WebSocket, closed: Closed) -> None:
+        if self._model is model:  # not one that was given up before
             self._model = None
             self._tell(actions.ModelGone(closed.reason or f"closed by {closed.by}", closed.code))
+
+    def _reconnect(self) -> None:
+        self._close_model()
+        if self._address:
+            self._connecting = self._loop.create_task(self._connect(self._address(), TRIES_AGAIN))
 
     def _close_model(self) -> None:
         if self._connecting:
@@ -176,7 +189,7 @@ class Relay:
             if self._stream:
                 self._stream.abort()
 
-    def _perform(self, action: actions.Action) -> None:  # noqa: C901 - the table of actions
+    def _perform(self, action: actions.Action) -> None:  # noqa: C901, PLR0912 - the table of actions
         match action:
             case realtime.Append():
                 self._append(action)
@@ -193,13 +206,15 @@ class Relay:
                 self._effects.record_end(reason, self._tell)
             case actions.Remember(role, text):
                 self._effects.remember(Turn("caller" if role == "caller" else "agent", text))
+            case actions.ConnectModel():
+                self._reconnect()
             case actions.CloseModel():
                 self._close_model()
             case actions.CloseStream(why):
                 self._effects.settled(lambda: self._close_stream(why))
             case _:
                 if self._model:
-                    self._model.send(realtime.encode(action))
+                    self._model.send(realtime_encoding.encode(action))
 
     def _append(self, append: realtime.Append) -> None:
         model = self._model
@@ -208,7 +223,7 @@ class Relay:
         if model.buffered > MOST_WAITING:
             self._counts["congested"] += 1
             return
-        model.send(realtime.encode(append))
+        model.send(realtime_encoding.encode(append))
 
     def _close_stream(self, why: str) -> None:
         if self._stream:

@@ -84,6 +84,10 @@ class Responses:
         self.mute()
         return [CancelResponse(self.active)]
 
+    def lost(self) -> None:
+        """The session they belonged to is gone, and with it all of them."""
+        self.active, self._asked, self._queued, self._repeats = "", None, None, ""
+
     def forget(self) -> None:
         """What waits for its turn is no longer wanted."""
         self._queued = None

@@ -212,7 +212,7 @@ class Server:
         relay.attach(websocket)
         if websocket.accept(relay):
             self._log(call_sid, events.MEDIA_ACCEPTED, {"visit": row.stream.visit})
-            relay.connect_model(self._settings.model_address(self._settings.keys(), agent_file.model))
+            relay.connect_model(lambda: self._settings.model_address(self._settings.keys(), agent_file.model))
         else:
             self._log(call_sid, events.MEDIA_REFUSED, {"status": 0, "why": "the peer is gone or is no WebSocket"})
             relay.end()

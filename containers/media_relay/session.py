@@ -12,7 +12,8 @@ left        the request is on its way; the agent is mute, the caller hears ringi
 over        a socket is gone, or we end the stream: Twilio asks the webhook what next
 
 `handle(event, now)` returns what to do, in order; `deadline` says when to call it with a `Tick`. Here is the
-conversation; who goes to a person, and how, is in `handoffs.py`. Small machines do the counting: what was heard
+conversation; how caller and agent meet, and meet again, is in `connection.py`, who goes to a person, and how, in
+`handoffs.py`. Small machines do the counting: what was heard
 (`speech.py`), the response in progress (`responses.py`), whose turn it is (`silence.py`), what asks for a person
 (`escalation.py`).
 """
@@ -21,10 +22,13 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from containers.media_relay import actions, media_streams, people, realtime
+from containers.media_relay import actions, energy, media_streams, people, realtime
 from containers.media_relay.actions import Action, CloseModel, CloseStream, Log, SessionEvent, ToEnd
-from containers.media_relay.agent import STILL_THERE
-from containers.media_relay.handoffs import Handoffs, Model
+from containers.media_relay.agent import SAY_AGAIN, STILL_THERE
+from containers.media_relay.connection import SIGN_OF_LIFE, Connection
+from containers.media_relay.handoffs import Model
+from containers.media_relay.ladder import LINE_AFTER, fatal
+from containers.media_relay.playout import MOST_LAG
 from containers.media_relay.silence import MOST_PROMPTS, NEVER, RING_AFTER, Turn, Watch
 from contracts import events
 from contracts.transfer import Reason
@@ -38,7 +42,7 @@ _CONVERSATION = (
 )
 
 
-class Session(Handoffs):
+class Session(Connection):
     """One visit of one caller to the agent."""
 
     @property
@@ -52,6 +56,7 @@ class Session(Handoffs):
             waits.append(self.departure.deadline)
         else:
             waits.append(self.attended.ends_at if self.attended else self.call.ends_at)
+            waits.append(self.ladder.deadline)
         return min(*waits, self.moves_at)
 
     def handle(self, event: SessionEvent, now: float) -> list[Action]:
@@ -59,10 +64,11 @@ class Session(Handoffs):
         if self.over:
             return []
         if type(event) is media_streams.Media:  # fifty times a second
-            talking = self.model is Model.READY and self.departure is None
-            return [realtime.Append(event.payload)] if talking and event.stream_sid == self.speech.stream_sid else []
+            return self._hear(event, now)
         if type(event) is realtime.AudioDelta:
             return self._speak(event, now)
+        if self.ladder.probe_at != NEVER and isinstance(event, realtime.ServerEvent):
+            self.ladder.alive()
         if isinstance(event, _CONVERSATION) and not self._met:
             return self._due(now)
         return [*self._decide(event, now), *self._due(now)]
@@ -89,9 +95,7 @@ class Session(Handoffs):
             case realtime.SpeechStopped(item_id):
                 return self._caller_spoke(item_id, now)
             case realtime.CallerTranscript(item_id, transcript):
-                if self._talking:
-                    self.escalation.caller_said(item_id, transcript, now)
-                return [*self.speech.memory.caller(transcript)]
+                return self._caller_said(item_id, transcript, now)
             case realtime.AgentWords(item_id, words):
                 self.speech.memory.agent_begins(item_id, words)
                 return []
@@ -127,68 +131,30 @@ class Session(Handoffs):
                 raise AssertionError("audio takes the short path")
         assert_never(event)
 
-    # ---- the two sides come up, and go ---------------------------------------------------------------------------
-
-    def _start(self, start: media_streams.Start, now: float) -> list[Action]:
-        named = {start.call_sid, start.parameters.get("call_sid", start.call_sid)}
-        if self.speech.stream_sid or named != {self.call.call_sid} or start.account_sid != self.call.account_sid:
-            return [Log(events.FRAME_MALFORMED, {"side": "twilio", "kind": "start"}), *self._close("start_mismatch")]
-        self.speech.stream_sid = start.stream_sid
-        started = [Log(events.STREAM_STARTED, {"stream_sid": start.stream_sid})]
-        if self.escalation.unpriced:
-            started.append(Log(events.LIMIT_UNPRICED, {"model": self.escalation.unpriced}))
-        if self.model is Model.GONE:
-            return [*started, *self._to_default(Reason.AGENT_UNAVAILABLE, now)]
-        self.watch, self.speech.ring_at = Watch.over(Turn.MODEL, now), now + RING_AFTER
-        return [*started, *self._greet(now)]
-
-    def _session_updated(self, *, mu_law: bool, now: float) -> list[Action]:
-        if not mu_law:
-            return self._model_gone("its session is not mu-law", 0, now)
-        if self.model is not Model.COMING:
-            return []
-        self.model = Model.READY
-        return [Log(events.MODEL_READY), *self._greet(now)]
-
-    def _greet(self, now: float) -> list[Action]:
-        if self.model is not Model.READY or not self.speech.stream_sid or self.departure:
-            return []
-        self.watch = Watch.over(Turn.AGENT, now)
-        if self.attended:
-            self.attended.answered(now)
-        if not self.brief.opening:
-            self.watch = Watch.over(Turn.CALLER, now)
-            return [*self.speech.stop_ringing(now), *self.brief.replay]
-        return [*self.brief.replay, *self.speech.responses.ask(self.brief.opening)]
-
-    def _model_gone(self, why: str, code: int, now: float) -> list[Action]:
-        """Before the first word the caller goes to a person; later back to an agent, which remembers."""
-        if self.model is Model.GONE:
-            return []
-        was, self.model = self.model, Model.GONE
-        failed = Log(events.MODEL_FAILED, {"why": why, "code": code or None})
-        if self.departure:
-            return [failed, *self._leave(self.departure, "the model is gone", now)]
-        if was is Model.READY:
-            return [failed, *self._close("model_lost")]
-        if not self.speech.stream_sid:  # a live call can be transferred once its stream is up, not before
-            return [failed, CloseModel()]
-        return [failed, *self._to_default(Reason.AGENT_UNAVAILABLE, now)]
-
-    def _end(self, why: str, code: int = 0) -> list[Action]:
-        self.over = True
-        ended = Log(events.STREAM_ENDED, {"by": "twilio", "why": why, "code": code or None})
-        return [*self.speech.memory.flush(), CloseModel(), ended]
-
     # ---- the conversation ----------------------------------------------------------------------------------------
+
+    def _hear(self, media: media_streams.Media, now: float) -> list[Action]:
+        if media.stream_sid != self.speech.stream_sid or self.departure:
+            return []
+        if self.model is not Model.READY:
+            if self.ladder.out:
+                self.ladder.keep(media.payload)
+            return []
+        append = realtime.Append(media.payload)
+        unnoticed = self.caller.spoke(media.payload) and self.watch.turn is Turn.CALLER
+        return [append, realtime.UpdateSession(SIGN_OF_LIFE)] if unnoticed and self.ladder.suspect(now) else [append]
 
     def _speak(self, delta: realtime.AudioDelta, now: float) -> list[Action]:
         if not self._met:
             return []
+        if (lag := self.speech.playout.lag(now)) > MOST_LAG:
+            self.watch = Watch.over(Turn.AGENT, now)
+            return [Log(events.PLAYOUT_LAGGED, {"seconds": round(lag, 1)}), *self.speech.cut(now, barge_in=False)]
         spoken = self.speech.say(delta, now)
-        if spoken and not self.departure:
+        if spoken and not self.departure and energy.audible(delta.delta):
             self.watch = Watch.over(Turn.AGENT, self.speech.playout.ends_at(now))
             self.escalation.agent_heard()
+            self.ladder.agent_heard()
         return spoken
 
     def _caller_speaks(self, item_id: str, now: float) -> list[Action]:
@@ -197,14 +163,23 @@ class Session(Handoffs):
             return [started]
         self.watch, self.prompts = Watch.over(Turn.CALLER_SPEAKING, now), 0
         self.escalation.caller_speaks()
+        self.caller.noticed()
+        self.ladder.settled()
         return [*self.speech.cut(now), started]
 
     def _caller_spoke(self, item_id: str, now: float) -> list[Action]:
         stopped = Log(events.SPEECH_STOPPED, {"item_id": item_id})
         if self.departure:
             return [stopped]
-        self.watch = Watch.over(Turn.AGENT, now)
+        self.watch, self.ladder.unread = Watch.over(Turn.AGENT, now), item_id
         return [stopped, *self._escalate(self.escalation.caller_spoke(item_id, now), now)]
+
+    def _caller_said(self, item_id: str, transcript: str, now: float) -> list[Action]:
+        if self.ladder.unread == item_id:
+            self.ladder.unread = ""
+        if self._talking:
+            self.escalation.caller_said(item_id, transcript, now)
+        return [*self.speech.memory.caller(transcript)]
 
     def _agent_said(self, item_id: str, transcript: str, now: float) -> list[Action]:
         """Of an item that was cut only what was heard can have been a promise."""
@@ -227,26 +202,20 @@ class Session(Handoffs):
         reason = self.escalation.response_done(done, failed=failed and not responses.audible)
         if self.departure:
             self.departure.line_sent |= heard
-        elif responses.failures > 1:
+        elif responses.failures > 1 or (failed and fatal(done.why)):
             return [*calls, log, *self._to_default(Reason.AGENT_UNAVAILABLE, now)]
         elif escalated := self._escalate(reason, now):
             return [*self.speech.finish(), *calls, log, *escalated]
         elif (heard or self._adds_nothing(done)) and not following:
             self.watch = Watch.over(Turn.CALLER, self.speech.playout.ends_at(now))
+        elif failed:
+            self.ladder.line_at = now + LINE_AFTER
         return [*self.speech.finish(), *calls, log, *following, *self._announced(now)]
 
     def _adds_nothing(self, done: realtime.ResponseDone) -> bool:
         """While a person is called, an agent may be silent; a response without a sound is then no fault."""
         answered = done.status == "completed" and self.watch.turn is not Turn.CALLER_SPEAKING
         return answered and self.attended is not None
-
-    def _error(self, error: realtime.Error, now: float) -> list[Action]:
-        log = Log(events.MODEL_ERROR, {"code": error.code, "kind": error.kind, "client_event": error.client_event})
-        if error.code == "conversation_already_has_active_response":
-            self.speech.responses.rejected(error.client_event)
-        elif self.model is Model.COMING or error.code == "session_expired":
-            return [log, *self._model_gone(error.code or error.kind, 0, now)]
-        return [log]
 
     # ---- time ----------------------------------------------------------------------------------------------------
 
@@ -264,7 +233,7 @@ class Session(Handoffs):
             done.append(self.attended.read())
         if self.departure:
             done.extend(self._departure_due(now))
-        elif person := self._person_due(now):
+        elif person := self._person_due(now) or self._rescue_due(now):
             done.extend(person)
         elif now >= self.watch.at:
             done.extend(self._patience_ended(now))
@@ -290,13 +259,18 @@ class Session(Handoffs):
         match self.watch.turn:
             case Turn.START:
                 return self._close("no_start")
-            case Turn.MODEL:
-                return self._model_gone("it was not ready in time", 0, now)
+            case Turn.MODEL | Turn.MODEL_AGAIN:
+                late = Log(events.MODEL_FAILED, {"why": "it was not ready in time"})
+                return [late, *self._give_up(now)]
             case Turn.AGENT_AGAIN:
                 return self._to_default(Reason.AGENT_SILENT, now)
             case Turn.AGENT | Turn.CALLER_SPEAKING:
                 self.watch = Watch.over(Turn.AGENT_AGAIN, now)
+                self.ladder.line_at = now
                 return [*self.speech.responses.restart()]
+            case Turn.CALLER_AGAIN:
+                self.watch = Watch.over(Turn.AGENT_AGAIN, now)
+                return [*self.speech.responses.ask(SAY_AGAIN)]
             case Turn.CALLER:
                 return self._caller_silent(now)
             case Turn.DEPARTURE:  # pragma: no branch - there is no other turn

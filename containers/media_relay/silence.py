@@ -16,20 +16,24 @@ class Turn(Enum):
 
     START = auto()  # Twilio's `start`
     MODEL = auto()  # the model's session
+    MODEL_AGAIN = auto()  # the same, after it was lost or renewed
     AGENT = auto()  # the agent's voice
     AGENT_AGAIN = auto()  # the same, asked for a second time
     CALLER = auto()  # the caller's voice
     CALLER_SPEAKING = auto()  # the end of the caller's turn
+    CALLER_AGAIN = auto()  # the same, of a turn that a lost model heard in part
     DEPARTURE = auto()  # the departure has deadlines of its own
 
 
 PATIENCE = {  # seconds
     Turn.START: 3.0,
-    Turn.MODEL: 3.0,
+    Turn.MODEL: 2.8,
+    Turn.MODEL_AGAIN: 3.5,
     Turn.AGENT: 4.0,
     Turn.AGENT_AGAIN: 4.0,
     Turn.CALLER: 12.0,
     Turn.CALLER_SPEAKING: 60.0,
+    Turn.CALLER_AGAIN: 1.0,
     Turn.DEPARTURE: NEVER,
 }
 RING_AFTER = 1.0  # seconds without a model before the caller hears that something goes on

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from containers.media_relay import media_streams, realtime, ringback
+from containers.media_relay import clips, energy, media_streams, realtime, ringback
 from containers.media_relay.actions import Action, Log
+from containers.media_relay.clips import Clip
 from containers.media_relay.media_streams import Clear, Mark, Media
 from containers.media_relay.memory import Memory
 from containers.media_relay.playout import Playout
@@ -22,15 +23,21 @@ class Speech:
         self.memory = Memory()
         self.ring_at = NEVER
         self._rings = False  # what plays is a ring and nothing else
+        self._unknown: frozenset[str] = frozenset()  # items of a session that is gone
 
     def say(self, delta: realtime.AudioDelta, now: float) -> list[Action]:
-        """Pass on some of the agent's voice, unless the caller has cut that response off."""
+        """Pass on some of the agent's voice, unless the caller has cut that response off.
+
+        Audio without a sound in it is passed on, and ends no ringing.
+        """
         if not self.stream_sid or not self.responses.hears(delta.response_id):
             return []
-        done: list[Action] = [] if self.ring_at == NEVER else self.stop_ringing(now)
-        if not self.responses.audible:
+        done: list[Action] = []
+        if not self.responses.audible and energy.audible(delta.delta):
             self.responses.audible = True
             done.append(Log(events.RESPONSE_AUDIO, {"response_id": delta.response_id}))
+        if self.ring_at != NEVER and self.responses.audible:
+            done[:0] = self.stop_ringing(now)
         self.playout.add(delta.item_id, media_streams.octets(delta.delta), now)
         done.append(Media(self.stream_sid, delta.delta))
         if self.playout.mark_due():
@@ -48,7 +55,19 @@ class Speech:
         """Twilio echoed a mark."""
         return [turn for item_id in self.playout.marked(name, now) for turn in self.memory.heard(item_id)]
 
-    def cut(self, now: float) -> list[Action]:
+    def lost(self) -> list[Action]:
+        """The model's session is gone: what was sent plays on, and no other session knows its items."""
+        self.responses.lost()
+        self._unknown = frozenset(self.playout.items)
+        return [*self.memory.lost(), *self.finish()]
+
+    def play(self, clip: Clip, now: float) -> list[Action]:
+        """A line of our own, after whatever plays."""
+        self._rings = False
+        self.playout.add(clips.ITEM, clip.octets, now)
+        return [Media(self.stream_sid, clip.payload), *self.finish()]
+
+    def cut(self, now: float, *, barge_in: bool = True) -> list[Action]:
         """Stop what plays, and all that is to come of this response; the model forgets what was not heard."""
         self.responses.mute()
         self.ring_at, self._rings = NEVER, False
@@ -56,12 +75,14 @@ class Speech:
             return []
         done: list[Action] = [Clear(self.stream_sid)]
         for cut in self.playout.clear(now):
-            if cut.item_id == ringback.ITEM:
+            if cut.item_id in {ringback.ITEM, clips.ITEM}:
                 continue
-            done.append(realtime.Truncate(cut.item_id, cut.heard_ms))
+            if cut.item_id not in self._unknown:
+                done.append(realtime.Truncate(cut.item_id, cut.heard_ms))
             done.extend(self.memory.cut(cut))
             unheard = {"heard_ms": cut.heard_ms, "sent_ms": cut.sent_ms, "unheard_ms": cut.sent_ms - cut.heard_ms}
-            done.append(Log(events.BARGE_IN, {"item_id": cut.item_id, **unheard}))
+            if barge_in:
+                done.append(Log(events.BARGE_IN, {"item_id": cut.item_id, **unheard}))
         return done
 
     @property

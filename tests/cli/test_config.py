@@ -24,7 +24,7 @@ def test_the_repositorys_own_files_are_valid_and_what_they_mean_is_told(capsys: 
 def test_every_error_is_listed_with_its_path_and_remedy(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "agent.yaml"
     path.write_text(
-        GOOD.replace('"+15550100001"', '"0155"').replace("max_call_minutes: 30", "max_call_minutes: 90")
+        GOOD.replace('"+15550100001"', '"0155"').replace("max_call_minutes: 30", "max_call_minutes: 190")
         + "\ncolour: red\n",
         encoding="utf-8",
     )

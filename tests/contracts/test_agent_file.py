@@ -188,7 +188,7 @@ def test_a_file_that_is_not_utf8_or_nested_without_end_is_not_yaml_either(path: 
             "turn_detection.server_vad.silence_ms",
             "correct",
         ),
-        ({"limits": {"max_call_minutes": 56}}, "limits.max_call_minutes", "correct the value"),
+        ({"limits": {"max_call_minutes": 181}}, "limits.max_call_minutes", "correct the value"),
         ({"limits": {"max_calls": "many"}}, "limits.max_calls", "correct the value"),
     ],
 )

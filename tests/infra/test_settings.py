@@ -68,9 +68,9 @@ class TestAStagesFile:
             load(repository, "dev")
         assert len(str(caught.value).splitlines()) == 1
 
-    def test_a_call_longer_than_an_hour_stops_with_one_line_that_names_it(self, repository: Path) -> None:
+    def test_a_call_longer_than_three_hours_stops_with_one_line_that_names_it(self, repository: Path) -> None:
         agent = repository / "agent.yaml"
-        agent.write_text(re.sub(r"max_call_minutes: \d+", "max_call_minutes: 61", agent.read_text()))
+        agent.write_text(re.sub(r"max_call_minutes: \d+", "max_call_minutes: 181", agent.read_text()))
         with pytest.raises(SettingsError, match=r"agent\.yaml: limits\.max_call_minutes: "):
             load(repository, "dev")
 
@@ -93,12 +93,14 @@ class TestAStagesFile:
 class TestEveryTimeAgrees:
     """From one number, the longest call, to every place that has to wait for it."""
 
-    @pytest.fixture(params=[1, 30, 55])
+    @pytest.fixture(params=[1, 30, 59, 180])
     def timing(self, request: pytest.FixtureRequest) -> Timing:
         return Timing(max_call_minutes=request.param)
 
-    def test_R31_a_leaving_tasks_sockets_outlive_the_longest_call(self, timing: Timing) -> None:
-        assert timing.max_call_minutes * 60 < timing.deregistration <= 3600
+    def test_R31_a_leaving_tasks_sockets_outlive_the_longest_call_or_live_as_long_as_they_may(
+        self, timing: Timing
+    ) -> None:
+        assert min(timing.max_call_minutes * 60, 3600 - 1) < timing.deregistration <= 3600
 
     def test_R31_protection_outlives_the_longest_call_without_a_renewal(self, timing: Timing) -> None:
         assert timing.max_call_minutes < timing.protection_minutes <= 2880
@@ -142,7 +144,7 @@ class TestEveryTimeAgrees:
     def test_the_ledger_remembers_for_longer_than_anything_can_take(self, timing: Timing) -> None:
         assert timing.deregistration + timing.retention < ROW_SECONDS
 
-    @given(minutes=st.integers().filter(lambda n: not 1 <= n <= 55))
+    @given(minutes=st.integers().filter(lambda n: not 1 <= n <= 180))
     def test_no_other_length_of_call_is_possible(self, minutes: int) -> None:
         with pytest.raises(ValueError, match="max_call_minutes"):
             Timing(max_call_minutes=minutes)

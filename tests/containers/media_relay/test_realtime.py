@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from openai.types.realtime import RealtimeClientEvent
 from pydantic import TypeAdapter
 
-from containers.media_relay import realtime
+from containers.media_relay import realtime, realtime_encoding
 from containers.media_relay.realtime import FunctionCall, ProtocolError, ResponseDone, SessionUpdated, Usage
 from tests.containers.media_relay.house import extras
 from tests.containers.media_relay.worlds import brief
@@ -150,7 +150,7 @@ def test_every_event_that_is_sent_is_one_of_the_vendors_with_no_field_too_many()
         realtime.CreateItem("assistant", "hello"),
         realtime.FunctionOutput("call_1", "{}"),
     ):
-        sent = json.loads(realtime.encode(event))
+        sent = json.loads(realtime_encoding.encode(event))
         parsed = _client_event.validate_python(sent)
         assert parsed.type == sent["type"]
         assert extras(parsed) == []
@@ -159,6 +159,6 @@ def test_every_event_that_is_sent_is_one_of_the_vendors_with_no_field_too_many()
 
 def test_appends_are_encoded_on_the_short_path_only() -> None:
     with pytest.raises(AssertionError):
-        realtime._wire(realtime.Append(""))
+        realtime_encoding._wire(realtime.Append(""))
     with pytest.raises(AssertionError):
         realtime._public("none", object())

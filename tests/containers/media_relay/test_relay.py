@@ -13,7 +13,8 @@ from websockets.asyncio.server import ServerConnection
 
 from containers.media_relay import actions, departure, media_streams, realtime, relay
 from containers.media_relay.silence import PATIENCE, Turn, Watch
-from containers.media_relay.websocket import Closed
+from containers.media_relay.websocket import Closed, Limits
+from containers.media_relay.websocket_server import ServerWebSocket
 from contracts import events
 from contracts.row import Row
 from contracts.transfer import Reason
@@ -174,14 +175,33 @@ async def test_a_session_that_is_not_mu_law_gets_no_audio_and_the_caller_a_perso
         assert not home.model.of("input_audio_buffer.append")
 
 
-async def test_R3_a_model_that_closes_in_mid_call_ends_the_visit_so_that_the_agent_comes_back() -> None:
+@pytest.mark.parametrize("code", [1000, 1001, 1011])
+async def test_R3_a_model_that_closes_in_mid_call_comes_back_within_the_visit(code: int) -> None:
     async with house() as home, home.phone() as phone:
         await phone.start()
         await phone.hear("mark")
-        await home.model.connections[0].close(1001, "session limit")
-        assert await phone.closed() == (1000, "model_lost")
-        assert home.of(events.MODEL_FAILED)[0]["code"] == 1001
+        await home.model.connections[0].close(code, "session limit")
+        resumed = await home.logged(events.MODEL_RESUMED)
+        assert home.of(events.MODEL_FAILED)[0]["code"] == code
+        assert (resumed["why"], resumed["turns"]) == ("lost", 1)
+        await phone.speak()
+        await home.model.told("input_audio_buffer.append")
+        assert home.model.of("conversation.item.create")[0]["item"]["content"][0]["text"] == "canary words of the agent"
+        assert (len(home.model.connections), home.queue.sent) == (2, [])
         assert row_of(home, phone).open_transfer is None
+
+
+async def test_R3_a_model_that_refuses_to_come_back_gives_way_to_a_person(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(relay, "RETRY_SECONDS", 0.0)
+    for status, tries in ((HTTPStatus.TOO_MANY_REQUESTS, relay.TRIES_AGAIN), (HTTPStatus.UNAUTHORIZED, 1)):
+        async with house() as home, home.phone() as phone:
+            await phone.start()
+            await phone.hear("mark")
+            home.model.refuse = status
+            await home.model.connections[0].close(1011)
+            assert (await queued(home))["reason"] == Reason.AGENT_UNAVAILABLE
+            assert len(home.model.headers) == 1 + tries
+            await phone.hear("media")  # ringing
 
 
 async def test_a_model_that_closes_without_a_word_is_reported_by_who_closed() -> None:
@@ -189,7 +209,7 @@ async def test_a_model_that_closes_without_a_word_is_reported_by_who_closed() ->
         await phone.start()
         await phone.hear("mark")
         await home.model.connections[0].close(1000)
-        await phone.closed()
+        await home.logged(events.MODEL_FAILED)
         assert home.of(events.MODEL_FAILED)[0]["why"] == "closed by peer"
 
 
@@ -369,11 +389,12 @@ async def test_actions_for_sockets_that_are_not_there_are_dropped() -> None:
         media_streams.Clear(STREAM_SID),
         realtime.Append(audio(160)),
         realtime.CancelResponse("r"),
+        actions.ConnectModel(),
         actions.CloseModel(),
         actions.CloseStream("why"),
     ):
         one._perform(action)
-    one._model_lost(Closed(1000, "", "us"))
+    one._model_lost(ServerWebSocket(limits=Limits(), on_request=lambda *_: None), Closed(1000, "", "us"))
 
 
 async def test_a_timer_that_fires_before_its_deadline_waits_on() -> None:

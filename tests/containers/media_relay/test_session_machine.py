@@ -17,7 +17,7 @@ from contracts.claim import claimed, rung
 from contracts.destination import Position
 from contracts.handoff import Then, Transfer, Try
 from contracts.transfer import Outcome
-from tests.containers.media_relay.worlds import AGENT_FILE, PEOPLE_FILE, STREAM_SID, World, audio, start
+from tests.containers.media_relay.worlds import AGENT_FILE, PEOPLE_FILE, STREAM_SID, World, audio, silence, start
 
 _LIMITS = settings(
     max_examples=200,
@@ -235,11 +235,34 @@ class PoliteWorld(RuleBasedStateMachine):
             self.world.tell(realtime.Error(code, "invalid_request_error", ""))
 
     @precondition(lambda self: not self.world.model_closed)
-    @rule(rarely=_rarely)
-    def model_dies(self, *, rarely: bool) -> None:
+    @rule(why=st.sampled_from(["no close frame", "insufficient_quota"]), rarely=_rarely)
+    def model_dies(self, why: str, *, rarely: bool) -> None:
         if rarely:
             self.world.model_closed = True
-            self.world.tell(actions.ModelGone("no close frame", 1006))
+            self.world.tell(actions.ModelGone(why, 1006))
+
+    @precondition(lambda self: self.model_speaks and self.stream_open and not self.world.left)
+    @rule(away=st.sampled_from([0.0, 0.1, 0.7, 1.5, 3.0]), rarely=_rarely)
+    def agent_is_lost_and_comes_back(self, away: float, *, rarely: bool) -> None:
+        """At one go, so that many runs come to a conversation that goes on in another session."""
+        self.world.model_closed = True
+        self.world.tell(actions.ModelGone("no close frame", 1006))
+        for frame in (audio(160), silence(160)):
+            self.world.tell(media_streams.Media(STREAM_SID, frame))
+        self.world.pass_time(away)
+        if not (self.world.model_open or self.world.model_closed):
+            self.speaking, self.calls = False, []
+            self.model_connects()
+            self.session_is_updated(mu_law=not rarely)
+
+    @precondition(lambda self: self.model_speaks and self.stream_open)
+    @rule(answers=st.booleans(), sometimes=_sometimes)
+    def caller_talks_to_a_model_that_hears_nothing(self, *, answers: bool, sometimes: bool) -> None:
+        probes = self.world.probes
+        for frame in [audio(160)] * 60 + [silence(160)] * 40 if sometimes else []:
+            self.world.tell(media_streams.Media(STREAM_SID, frame))
+        if self.world.probes > probes and answers:
+            self.world.tell(realtime.SessionUpdated(mu_law=True))
 
     # ---- the slow effects ----------------------------------------------------------------------------------------
 

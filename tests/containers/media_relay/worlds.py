@@ -7,9 +7,10 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from containers.media_relay import actions, agent, media_streams, realtime, ringback
+from containers.media_relay import actions, agent, clips, media_streams, realtime, ringback
 from containers.media_relay.actions import Action, SessionEvent
 from containers.media_relay.handoffs import Call
+from containers.media_relay.ladder import KEPT_FRAMES
 from containers.media_relay.session import Session
 from containers.media_relay.silence import NEVER
 from contracts import agent_file, events
@@ -57,7 +58,12 @@ TO_MODEL = (
 
 
 def audio(octets: int) -> str:
-    """So many octets of mu-law silence, in base64."""
+    """So many octets of mu-law with a sound in it, in base64."""
+    return base64.b64encode(b"\x90" * octets).decode()
+
+
+def silence(octets: int) -> str:
+    """The same of no amplitude."""
     return base64.b64encode(b"\xff" * octets).decode()
 
 
@@ -124,6 +130,9 @@ class World:
         self.model_closed = False
         self.ready = False
         self.stream_closed = False
+        self.probes = 0  # signs of life that were asked for
+        self.connects = 0  # times that another session was asked for
+        self.unheard: list[str] = []  # the caller's audio while there was none
         self.creates: list[realtime.CreateResponse] = []  # not answered yet
         self.active = ""
         self.restarts = 0
@@ -160,9 +169,13 @@ class World:
         for action in performed:
             if isinstance(action, realtime.Append):
                 assert before is None, "no audio to the model once the caller is leaving it"
-                assert isinstance(event, media_streams.Media)
-                assert action.audio == event.payload, "audio is passed on unchanged"
+                if isinstance(event, media_streams.Media):
+                    assert action.audio == event.payload, "audio is passed on unchanged"
+                else:
+                    assert self.unheard.pop(0) == action.audio, "what was kept for another session, in order"
             self.perform(action)
+        if isinstance(event, media_streams.Media) and not performed:
+            self.unheard = [*self.unheard, event.payload][-KEPT_FRAMES:] if self.session.ladder.out else []
         assert self.session.over or self.session.deadline < NEVER, "somebody is waiting without a deadline"
         return performed
 
@@ -197,7 +210,7 @@ class World:
 
     # What is asked for.
 
-    def perform(self, action: Action) -> None:
+    def perform(self, action: Action) -> None:  # noqa: C901 - the table of actions
         self.done.append(action)
         if isinstance(action, media_streams.Media | media_streams.Mark | media_streams.Clear):
             self._to_twilio(action)
@@ -212,6 +225,12 @@ class World:
         elif isinstance(action, actions.RecordEnd):
             self.ends.append(action)
             self.left = True
+        elif isinstance(action, actions.ConnectModel):
+            assert not self.left, "an agent is looked for while there is something to say"
+            self.connects += 1
+            self.model_open = self.model_closed = self.ready = False
+            self.active = ""
+            self.creates.clear()
         elif isinstance(action, actions.CloseModel):
             self.model_closed = self.left = True
         elif isinstance(action, actions.CloseStream):
@@ -237,9 +256,9 @@ class World:
         assert action.stream_sid == STREAM_SID, "nothing is sent before `start` has named the stream"
         assert not self.stream_closed
         if isinstance(action, media_streams.Media):
-            rings = action.payload == ringback.payload()
-            assert rings or not self.left, "the agent is mute once the request has left"
-            item = ringback.ITEM if rings else self.saying
+            ours = {ringback.payload(): ringback.ITEM, self.session.brief.line.payload: clips.ITEM}
+            item = ours.get(action.payload, self.saying)
+            assert item == ringback.ITEM or not self.left, "the agent is mute once the request has left"
             octets = len(base64.b64decode(action.payload, validate=True))
             self.twilio.add(item, octets, self.now)
             self.sent_octets[item] += octets
@@ -264,6 +283,8 @@ class World:
                 assert action.audio_end_ms >= heard - 2, "all that was heard, when marks come back at once"
             assert action.item_id not in self.cleared_items or not self.polite, "an item is cut once"
             self.cleared_items.add(action.item_id)
+        elif isinstance(action, realtime.UpdateSession):
+            self.probes += self.ready
         elif isinstance(action, realtime.CreateResponse):
             self._created(action)
         elif isinstance(action, realtime.FunctionOutput):
