@@ -218,7 +218,7 @@ class Handoffs:
         return self._depart(to, now).announce(GOODBYE, now)
 
     def _at_once(self, to: ToPerson, now: float) -> list[Action]:
-        cut = self.speech.cut(now)
+        cut = self.speech.cut(now, barge_in=to.reason is Reason.CALLER_PRESSED_KEY)
         departure = self._depart(to, now)
         return [*cut, *departure.asked(), *self._leave(departure, "not announced", now)]
 
