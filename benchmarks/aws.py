@@ -64,10 +64,17 @@ class Aws:
         return {}
 
     def _update_item(self, asked: Item) -> Item:
-        """The ledger's two writes: a conversation, and `SET #a = :a, …` on the condition `#revision = :read`."""
-        item, values = self.items[asked["Key"]["call_sid"]["S"]], asked["ExpressionAttributeValues"]
+        """A conversation, a refusal, the others' items, and `SET #a = :a, …` on the condition `#revision = :read`."""
+        key, values = asked["Key"]["call_sid"]["S"], asked["ExpressionAttributeValues"]
+        if not key.startswith("CA"):  # heartbeats, breaker: nobody reads them here
+            return {}
+        item = self.items[key]
         if ":turns" in values:
             item["conversation"] = values[":turns"]
+            return {}
+        if ":why" in values:
+            item["stream"]["M"]["refused"] = values[":why"]
+            item["revision"] = {"N": str(int(item["revision"]["N"]) + 1)}
             return {}
         if item["revision"] != values[":read"]:
             raise Refused("ConditionalCheckFailedException")

@@ -79,7 +79,7 @@ class Caller(WSListener):
         sent_us, origin = read(message, b'"payload":')
         self.readings.down.append(us - sent_us)
         self.plays_until_us = max(self.plays_until_us, us) + (len(message) - 100) * 0.75 * 125
-        if self.started_us:
+        if self.started_us and origin < len(self.models):  # else it is the relay's own ringing
             self.readings.first_audio.append(us - self.started_us)
             self.started_us, self.model = 0, self.models[origin]
 

@@ -61,6 +61,10 @@ class Load:
         except (OSError, WSError):  # TimeoutError is an OSError
             self.refused += 1
             return
+        self.join(caller)
+
+    def join(self, caller: Caller) -> None:
+        """A caller that has been let in."""
         self._slots[len(self.callers) % SLOTS].append(caller)
         self.callers.append(caller)
 

@@ -22,7 +22,7 @@ IN_PART = {
     "R8": "the session is not renewed: a person takes over at `max_call_minutes`, which is 55 at most",
     "R12": "what waits for Twilio is bounded; playout that lags behind its marks is not noticed",
     "R30": "a name is looked up for every call, within the time to connect; nothing is resolved before",
-    "R32": "that latencies hold in the crowd is for the benchmarks; arrivals are not spread by jitter",
+    "R32": "that latencies hold in the crowd is for `python -m benchmarks.rush`, on a machine with nothing else to do",
 }
 ROWS = [*(f"S{n}" for n in range(1, 27)), *(f"R{n}" for n in range(1, 37))]
 _NAMED = re.compile(r"^\s*(?:async )?def test((?:_[SR]\d+)+)_", re.MULTILINE)

@@ -25,7 +25,7 @@ from containers.media_relay import gauge, keys, live_config, pressure, server
 from containers.media_relay.config import Config, ConfigError
 from containers.media_relay.effects import Stores
 from containers.media_relay.protection import Protection
-from containers.media_relay.relay import ModelAddress
+from containers.media_relay.relay import AT_ONCE, ModelAddress
 from containers.media_relay.sweep import Sweeper
 from containers.media_relay.transfers import TransferQueue
 from contracts import events
@@ -109,13 +109,14 @@ async def serve(config: Config, first: live_config.Edition) -> None:
     live = _live_config(config, first, Editions(dynamodb, config.ledger_table, time.time), executor)
     breakers = Breakers(dynamodb, config.ledger_table, time.time)
     stores = Stores(ledger, TransferQueue(_aws_client("sqs"), config.queue_url), executor, breakers)
+    turns = asyncio.Semaphore(AT_ONCE)
     settings = server.Settings(
         media_origin=config.media_origin,
         account_sid=config.account_sid,
         agent_file=live.of,
         name=uuid.uuid4().hex[:12],
         max_calls=config.max_calls or first.agent.limits.max_calls,
-        model_address=lambda now, model: ModelAddress(config.openai_url, model, now.openai_key, ssl_context),
+        model_address=lambda now, model: ModelAddress(config.openai_url, model, now.openai_key, ssl_context, turns),
         keys=lambda: secrets.current,
     )
     protection = Protection(config.ecs_agent, _unprotected)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import ssl
 from collections import Counter
 from collections.abc import Callable
@@ -25,19 +26,21 @@ from contracts.row import Turn
 
 # A model's host that is gone without a word is noticed within five seconds, and the caller hears a sound within seven.
 MODEL_LIMITS = Limits(open_timeout=2.0, ping_interval=2.0, ping_timeout=3.0, max_size=16 * 1024 * 1024)
-RETRY_SECONDS = 0.3
+RETRY_SECONDS = 0.3  # from half of it to half as much again: calls that failed together do not return together
 TRIES, TRIES_AGAIN = 2, 4  # to connect: a caller who has talked with an agent already is worth some more
+AT_ONCE = 20  # handshakes with the model that one relay has under way
 MOST_WAITING = 32 * 1024  # octets to a model that does not read: about two seconds of a caller's audio
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class ModelAddress:
-    """Where the model answers. `url` without query; `ssl_context` is shared by all calls."""
+    """Where the model answers. `url` without query; `ssl_context` and `turns` to shake hands are all calls' own."""
 
     url: str
     model: str
     key: str
     ssl_context: ssl.SSLContext | None
+    turns: asyncio.Semaphore
 
 
 Clock = Callable[[], float]
@@ -128,18 +131,19 @@ class Relay:
         began = self._loop.time()
         for tries_left in reversed(range(tries)):
             try:
-                await connect(
-                    url,
-                    headers=headers,
-                    limits=MODEL_LIMITS,
-                    endpoint_factory=self._model_opened,
-                    ssl_context=address.ssl_context,
-                )
+                async with address.turns:
+                    await connect(
+                        url,
+                        headers=headers,
+                        limits=MODEL_LIMITS,
+                        endpoint_factory=self._model_opened,
+                        ssl_context=address.ssl_context,
+                    )
             except ConnectFailed as error:
                 if not tries_left or fatal(error.reason, error.status or 0):
                     self._tell(actions.ModelGone(error.reason, error.status or 0))
                     return
-                await asyncio.sleep(RETRY_SECONDS)
+                await asyncio.sleep(RETRY_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311 - to spread, not to hide
             else:
                 self._log(events.MODEL_CONNECTED, {"ms": round((self._loop.time() - began) * 1000)})
                 return

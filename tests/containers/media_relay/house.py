@@ -24,7 +24,7 @@ from websockets.http11 import Request, Response
 from containers.media_relay.effects import Stores
 from containers.media_relay.keys import Keys
 from containers.media_relay.protection import EcsAgent, Protection
-from containers.media_relay.relay import ModelAddress
+from containers.media_relay.relay import AT_ONCE, ModelAddress
 from containers.media_relay.server import Server, Settings
 from containers.media_relay.transfers import TransferQueue
 from contracts import stream
@@ -298,6 +298,7 @@ class House:
 async def house(
     *,
     max_calls: int = 500,
+    at_once: int = AT_ONCE,
     table: FakeTable | None = None,
     ecs_agent: EcsAgent | None = None,
     agent_file: AgentFile = AGENT_FILE,
@@ -307,7 +308,7 @@ async def house(
     async def in_force(_reference: str) -> AgentFile:
         return agent_file
 
-    model, queue = FakeModel(), FakeQueue()
+    model, queue, turns = FakeModel(), FakeQueue(), asyncio.Semaphore(at_once)
     url = await model.listen()
     table = table or FakeTable()
     ledger = Ledger(table, "ledger", lambda: 1000.0)
@@ -318,7 +319,7 @@ async def house(
             agent_file=in_force,
             wall=lambda: WALL,
             max_calls=max_calls,
-            model_address=lambda keys, model: ModelAddress(url, model, keys.openai_key, None),
+            model_address=lambda keys, model: ModelAddress(url, model, keys.openai_key, None, turns),
             keys=lambda: Keys((AUTH_TOKEN, "the token before"), OPENAI_KEY),
         )
         the_house: House

@@ -240,3 +240,32 @@ async def test_R32_of_two_hundred_calls_at_once_a_hundred_are_served_and_the_oth
         await asyncio.gather(*crowd)
         await home.empty()
         assert {one["why"] for one in home.of(events.MEDIA_REFUSED)} == {"full"}
+
+
+async def test_R32_of_a_crowd_only_so_many_shake_hands_with_the_model_at_a_time_and_all_are_served() -> None:
+    async with house(max_calls=10, at_once=3) as home:
+        home.model.answers.clear()
+        leave, heard = asyncio.Event(), asyncio.Queue[str]()
+
+        async def call() -> None:
+            _, path = home.offer()
+            try:
+                async with home.dial(path) as ws:
+                    phone = Phone(ws, f"CA{int(path.split('/')[2][:32], 16):032x}")
+                    await phone.start()
+                    await phone.hear("media")
+                    heard.put_nowait("agent")
+                    await leave.wait()
+            except InvalidStatus as refused:
+                heard.put_nowait(str(refused.response.status_code))
+
+        crowd = [asyncio.create_task(call()) for _ in range(20)]
+        await home.logged(events.MEDIA_ACCEPTED, 10)
+        assert [await asyncio.wait_for(heard.get(), GUARD) for _ in range(10)] == ["503"] * 10
+        await home.logged(events.STREAM_STARTED, 10)
+        assert len(home.model.headers) == 3, "the others wait for their turn"
+        home.model.answers.set()
+        assert [await asyncio.wait_for(heard.get(), GUARD) for _ in range(10)] == ["agent"] * 10
+        leave.set()
+        await asyncio.gather(*crowd)
+        assert len(home.model.headers) == 10

@@ -114,7 +114,7 @@ class Fleet:
             name=name,
             wall=lambda: WALL,
             max_calls=100,
-            model_address=lambda _, __: ModelAddress("", "", "", None),
+            model_address=lambda _, __: ModelAddress("", "", "", None, asyncio.Semaphore()),
             keys=lambda: Keys(("",), ""),
         )
         return Sweeper(settings, door or Door(), self.heartbeats, self.stores, self.log)
