@@ -108,7 +108,7 @@ def forget(
         )
     deployed = deployment.stack is not None and "ConfigProfile" in deployment.outputs
     count = LiveConfig(deployment).forget() if deployed else 0
-    screen.show({"stage": stage, "deleted": count}, lambda console: console.print(f"deleted {count} versions"))
+    screen.show({"stage": stage, "deleted": count}, lambda console: console.print(f"deleted versions: {count}"))
 
 
 def _own(deployment: Deployment) -> Path:

@@ -74,6 +74,12 @@ class Messages(Construct):
             yield f"sqs:{action}", self.queue.queue_arn
         yield from self._channel(self._settings.agent.directory.voicemail)
 
+    @property
+    def address(self) -> str:
+        """The topic or e-mail address that the function may send to; "" if that took no permission."""
+        voicemail = self._settings.agent.directory.voicemail
+        return voicemail.address if voicemail and voicemail.channel is not Channel.WEBHOOK else ""
+
     def connect(self) -> None:
         """Let the queue call the function: to be said after the function may receive from it."""
         self.deliver.function.add_event_source_mapping(

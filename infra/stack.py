@@ -11,7 +11,6 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
-from contracts.destination import Channel
 from infra import assets
 from infra.alarms import Alarms
 from infra.dashboard import Dashboard
@@ -214,18 +213,12 @@ class Patchthrough(Stack):
             "ConfigProfile": self.live_config.profile.ref,
             "ConfigStrategy": self.live_config.push.ref,
             "MaxCallMinutes": str(self._settings.agent.limits.max_call_minutes),
-            **self._messages_go_to(),
+            **({"MessagesGoTo": self.messages.address} if self.messages.address else {}),
             "LogGroups": ",".join(
                 self._logs[part].log_group_name for part in ("webhook", "transfer", "messages", "relay")
             ),
         }.items():
             CfnOutput(self, name, value=value)
-
-    def _messages_go_to(self) -> dict[str, str]:
-        """The address that the stack may send a caller's message to, if that took a permission."""
-        voicemail = self._settings.agent.directory.voicemail
-        webhook = voicemail is None or voicemail.channel is Channel.WEBHOOK
-        return {} if webhook or voicemail is None else {"MessagesGoTo": voicemail.address}
 
 
 def _allow(role: iam.IRole, resource: str, *actions: str) -> None:

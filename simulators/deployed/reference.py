@@ -48,10 +48,10 @@ DEPLOYED = (
 CALLED = (
     ("Calls", ("calls list", "calls show {call_sid}")),
     ("Cost", ("cost --calls 1000 --minutes 3 --transferred 0.3 --transfer-minutes 5",)),
-    ("The agent file", ("config validate",)),
+    ("The agent file", ("config validate", "config push", "config pull")),
     ("A new default person", ("number refresh",)),
     ("What is refused", ("number attach 555", "calls show 12", "secrets delete --yes", "doctor --stage nowhere")),
-    ("Back as it was", (f"number detach {NUMBER}", "number list --json")),
+    ("Back as it was", (f"number detach {NUMBER}", "number list --json", "config forget --yes")),
 )
 
 

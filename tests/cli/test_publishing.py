@@ -218,7 +218,7 @@ def test_pull_prints_yaml_or_json(stage: Stage) -> None:
 def test_forget_deletes_every_version_so_that_the_stage_can_be_destroyed(stage: Stage) -> None:
     stage.push(CHANGED)
     assert stage.cloud.run("config", "forget").status == 1
-    assert "deleted 2 versions" in stage.cloud.run("config", "forget", "--yes").out
+    assert "deleted versions: 2" in stage.cloud.run("config", "forget", "--yes").out
     assert not stage.service.profile.versions
 
 

@@ -12,7 +12,7 @@ from cli.app import app
 from simulators.deployed import reference
 from simulators.settings import ROOT
 
-ELSEWHERE = {"secrets set", "config push", "config pull", "config forget"}  # a prompt, and what changes a stage
+ELSEWHERE = {"secrets set"}  # a prompt
 
 
 def names(command: Any, above: str = "") -> Iterator[str]:

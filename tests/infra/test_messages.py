@@ -105,7 +105,9 @@ RECEIVE = {f"sqs:{one}" for one in ("ReceiveMessage", "DeleteMessage", "GetQueue
 def test_S11_delivering_takes_what_the_channel_takes_and_no_more(
     tmp_path: Path, deliver: dict[str, str] | None, allowed: set[str]
 ) -> None:
-    grants = Made(deliver, tmp_path).grants
+    made = Made(deliver, tmp_path)
+    grants = made.grants
+    assert made.messages.address == (next(iter(deliver.values())) if deliver and allowed else "")
     assert {action for action, _ in grants} == {"secretsmanager:GetSecretValue"} | RECEIVE | allowed
     assert not [resource for _, resource in grants if "*" in json.dumps(resource)]
 
