@@ -34,6 +34,9 @@ def main(argv: list[str] | None = None) -> int:
     chaos.add_argument("--at-once", type=int, default=16, help="how many calls are up at the same time")
     chaos.add_argument("--seed", type=int, default=1, help="what the random moments are drawn from")
     chaos.add_argument("--folder", type=Path, help="where a part of a campaign leaves its page")
+    move = commands.add_parser("move", help="move calls amid a sentence from one relay to another, and count")
+    move.add_argument("--calls", type=int, default=100, help="how many calls")
+    move.add_argument("--at-once", type=int, default=10, help="how many of them at one relay")
     arguments = parser.parse_args(argv)
     _spare_loopback()
     try:
@@ -48,14 +51,6 @@ def main(argv: list[str] | None = None) -> int:
                 return program.destroy_local()
             names = [name for name in arguments.scenario.split(",") if name]
             return program.deploy_local(names, keep=arguments.keep)
-        if arguments.command == "clips":
-            from simulators import clips  # noqa: PLC0415 - likewise
-
-            return clips.write()
-        if arguments.command == "escalation":
-            from simulators.escalation import command  # noqa: PLC0415 - likewise
-
-            return command.write(os.environ, at_once=arguments.at_once)
         if arguments.command == "chaos":
             from simulators.chaos.command import Campaign, run  # noqa: PLC0415 - likewise
 
@@ -70,10 +65,8 @@ def main(argv: list[str] | None = None) -> int:
                 ),
                 os.environ,
             )
-        if arguments.command == "cli-reference":
-            from simulators.deployed import reference  # noqa: PLC0415 - likewise
-
-            return asyncio.run(reference.write())
+        if arguments.command != "demo":
+            return _made(arguments)
         from simulators.demo import demo as play  # noqa: PLC0415 - likewise
 
         return play(arguments.scenario, arguments.runs_dir, os.environ)
@@ -82,6 +75,25 @@ def main(argv: list[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
+
+
+def _made(arguments: argparse.Namespace) -> int:
+    """What is written into the repository, or measured."""
+    if arguments.command == "clips":
+        from simulators import clips  # noqa: PLC0415 - likewise
+
+        return clips.write()
+    if arguments.command == "move":
+        from simulators import move  # noqa: PLC0415 - likewise
+
+        return move.command(os.environ, calls=arguments.calls, at_once=arguments.at_once)
+    if arguments.command == "escalation":
+        from simulators.escalation import command  # noqa: PLC0415 - likewise
+
+        return command.write(os.environ, at_once=arguments.at_once)
+    from simulators.deployed import reference  # noqa: PLC0415 - likewise
+
+    return asyncio.run(reference.write())
 
 
 def _spare_loopback() -> None:

@@ -55,6 +55,11 @@ class RelayProcess:
         with contextlib.suppress(ProcessLookupError):
             self._process.send_signal(number)
 
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return int(self._environ["RELAY_PORT"])
+
     async def start(self) -> None:
         """Start the process and wait until it takes calls.
 

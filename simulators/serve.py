@@ -79,7 +79,7 @@ async def _serve(settings: Settings, environ: Mapping[str, str], write: _Stderr,
         async with local_stack(settings, environ, write, mind=ListeningMind) as stack:
             ready.write(json.dumps(stack.ready()) + "\n")
             ready.flush()
-            await stack.relay.keep_running()
+            await asyncio.gather(*(relay.keep_running() for relay in stack.relays))
     except asyncio.CancelledError:
         if not told:
             raise

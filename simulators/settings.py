@@ -45,6 +45,7 @@ class Settings:
     agent_file: Path = Path("agent.yaml")
     live_config: str | None = None
     drain_seconds: int = 5
+    relays: int = 1
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Settings:
@@ -78,6 +79,7 @@ class Settings:
             agent_file=Path(given.get("AGENT_FILE", "agent.yaml")),
             live_config=given.get("LIVE_CONFIG"),
             drain_seconds=_whole(given, "DRAIN_SECONDS", 5, 110),
+            relays=max(1, _whole(given, "RELAYS", 1, 10)),
         )
         if settings.webhook_port == settings.relay_port != 0:
             raise StackError("RELAY_PORT", "is the same as WEBHOOK_PORT", "choose another")

@@ -39,19 +39,21 @@ from simulators.cloud.gateway import Gateway
 from simulators.cloud.troubles import Troubles
 from simulators.faults import FaultProxy
 from simulators.faults.levers import StackLevers
+from simulators.front import Front
 from simulators.model import Mind, Model
 from simulators.model.moods import Mood
 from simulators.relay_process import RelayProcess, Sink
+from simulators.relays import relays
 from simulators.settings import Settings, StackError
 
 _CLIENTS = Config(max_pool_connections=50, connect_timeout=2, read_timeout=30, retries={"total_max_attempts": 2})
-# A sentence and two questions: enough for the webhook's answers to lead from a lost stream to a person.
-_SEE_OFF_SECONDS = 7.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalStack:
     """A running stack. `carrier` and `model` are None where the environment named the real one.
+
+    `relay` is the first of `relays`; with several of them, a `front` stands before them.
 
     `levers` break it, if it was made to be broken; a relay that ends is then started again, as the cloud does.
     """
@@ -63,6 +65,8 @@ class LocalStack:
     queue_url: str
     ledger: Ledger
     relay: RelayProcess
+    relays: tuple[RelayProcess, ...]
+    front: Front | None
     carrier: Carrier | None
     model: Model | None
     levers: StackLevers | None = None
@@ -131,10 +135,10 @@ async def local_stack(
         clients = partial(session.client, endpoint_url=endpoint, config=_CLIENTS)
         proxies = await _proxies(up, told, model) if breakable and model else None
         await _functions(up, told, clients, resources, cast(TextIO, _Lines(sink)), ports[0])
-        relay = RelayProcess({**environ, **told}, sink)
-        up.push_async_callback(_see_off, relay)
-        up.push_async_callback(relay.stop, settings.drain_seconds + 5.0)
-        await relay.start()
+        behind = [free_port(0, "RELAY_PORT") for _ in range(settings.relays)] if settings.relays > 1 else []
+        grace = settings.drain_seconds + 5.0
+        every, front = await relays(up, {**environ, **told}, sink, behind=behind, grace=grace)
+        relay = every[0]
         levers = None
         if proxies and carrier:
             levers = StackLevers(lambda: relay, carrier, *proxies, mood, troubles)
@@ -147,6 +151,8 @@ async def local_stack(
             queue_url=resources.queue_url,
             ledger=Ledger(clients("dynamodb"), resources.ledger_table, time.time),
             relay=relay,
+            relays=every,
+            front=front,
             carrier=carrier,
             model=model,
             levers=levers,
@@ -168,12 +174,6 @@ async def _proxies(up: AsyncExitStack, told: dict[str, str], model: Model) -> tu
 async def _cancelled(task: asyncio.Task[None]) -> None:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-
-
-async def _see_off(relay: RelayProcess) -> None:
-    """Let callers whom the relay left behind ask the webhook for a person before it goes too."""
-    if relay.left_behind:
-        await asyncio.sleep(_SEE_OFF_SECONDS)
 
 
 def free_port(port: int, name: str) -> int:

@@ -37,7 +37,7 @@ from contracts.stream import MEDIA_PATH, MalformedPath, digest, parse
 from contracts.visit import DRAINING, FULL, StreamRefused
 
 STREAM_LIMITS = Limits(open_timeout=3.0, ping_interval=5.0, ping_timeout=5.0, max_size=64 * 1024)
-MOVE_SHARE = 1 / 8  # of a drain, its last part: calls move then, each between two turns if it can
+MOVE_SHARE = 1 / 4  # of a drain, its last part: calls move then, each between two turns if it can
 LAST_SECONDS = 8.0  # what a call that is sent on may still take
 MOST_PENDING = 200  # handshakes whose token is being looked up; and as many whose refusal is written down
 NOTE_SECONDS = 1.0  # what telling it may take: Twilio's caller hears nothing meanwhile
