@@ -16,11 +16,6 @@ NOT_YET = {
 }
 IN_PART = {
     "S22": "the model's socket opens after both proofs, a little before `start`, to answer sooner",
-    "R3": "the model is not reconnected within the visit: the stream ends, and the next visit has the conversation",
-    "R4": "a black hole is noticed after up to 10 s of missing pongs, where 7 s are wanted",
-    "R7": "silence is noticed by missing audio, not by its energy: a model that sends zeros counts as heard",
-    "R8": "the session is not renewed: a person takes over at `max_call_minutes`, which is 55 at most",
-    "R12": "what waits for Twilio is bounded; playout that lags behind its marks is not noticed",
     "R30": "a name is looked up for every call, within the time to connect; nothing is resolved before",
     "R32": "that latencies hold in the crowd is for `python -m benchmarks.rush`, on a machine with nothing else to do",
 }
