@@ -62,7 +62,7 @@ def stage_content(root: Path, stage: str) -> dict[str, Any]:
         raise CommandError(f"stage {stage}", "there is no such stage", f"choose --stage {known}")
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:
         raise CommandError(f"config/{stage}.yaml", " ".join(str(error).split()), "correct the file") from None
     if not isinstance(content, dict):
         raise CommandError(f"config/{stage}.yaml", "it is no mapping", "write 'name: value' on each line")

@@ -122,7 +122,7 @@ def content(path: Path) -> object:
         return yaml.load(path.read_text(encoding="utf-8"), _OnceOnly)  # noqa: S506 - it is a safe loader
     except OSError as error:
         raise AgentFileError(f"{path}: cannot be read ({error.strerror}); set AGENT_FILE to your agent file") from error
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a date that is none is a ValueError
         raise AgentFileError(f"{path}: is not valid YAML: {' '.join(str(error).split())}") from error
 
 

@@ -204,7 +204,7 @@ def load(root: Path, stage: str) -> Settings:
     where = path.relative_to(root)
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:
         raise SettingsError(f"{where}: is not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
         raise SettingsError(f"{where}: must be a list of settings, 'name: value' on each line")

@@ -134,6 +134,7 @@ def test_a_file_that_is_not_utf8_or_nested_without_end_is_not_yaml_either(path: 
     with pytest.raises(AgentFileError, match="is not valid YAML"):
         load(path)
     assert "is not valid YAML" in refusal(path, "[" * 5000)
+    assert "is not valid YAML" in refusal(path, "holiday: 2026-99-99"), "a date by its looks only"
 
 
 @pytest.mark.parametrize(
