@@ -17,6 +17,7 @@ from cli.live_config import Invalid, LiveConfig, refuse_if_busy
 from cli.screen import Screen
 from contracts import agent_file
 from contracts.agent_file import AgentFile, AgentFileError
+from contracts.destination import Channel
 
 FileArgument = Annotated[
     Path | None, typer.Argument(metavar="[FILE]", help="An agent file; the stage's own by default.")
@@ -138,10 +139,12 @@ def _refuse_what_a_deployment_must_do(deployment: Deployment, agent: AgentFile) 
     if minutes and agent.limits.max_call_minutes > minutes:
         why = f"limits.max_call_minutes: the stack lets calls of {minutes} minutes end in peace, not longer ones"
         raise CommandError("live configuration", why, fix)
-    voicemail = agent.directory.voicemail
-    if voicemail and voicemail.channel != "webhook" and voicemail.address != deployment.outputs.get("MessagesGoTo"):
-        why = f"voicemail.deliver: the stack may not send to {voicemail.address} yet"
-        raise CommandError("live configuration", why, fix)
+    permitted = deployment.outputs.get("MessagesGoTo", "").split(",")
+    for one in agent.directory.deliveries:
+        if one.permission and one.permission not in permitted:
+            how = "as" if one.channel is Channel.EMAIL else "to"
+            why = f"deliver.{one.channel}: the stack may not send {how} {one.permission} yet"
+            raise CommandError("live configuration", why, fix)
 
 
 def _difference(before: object, after: object) -> list[str]:

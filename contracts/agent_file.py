@@ -13,7 +13,17 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import Field, ModelWrapValidatorHandler, StringConstraints, ValidationError, model_validator
 
-from contracts.destinations_file import Destination, DestinationKey, Escalation, Guards, Hours, Line, Strict, Voicemail
+from contracts.destinations_file import (
+    Destination,
+    DestinationKey,
+    Escalation,
+    Guards,
+    Hours,
+    Line,
+    ScreenPop,
+    Strict,
+    Voicemail,
+)
 from contracts.directory import Directory, DirectoryRefused, parse
 from contracts.directory_file import FORMS
 
@@ -58,6 +68,7 @@ class AgentFile(Strict):
     destinations: dict[DestinationKey, Destination] = Field(min_length=1, max_length=20)
     default_destination: DestinationKey
     voicemail: Voicemail | None = None
+    screen_pop: ScreenPop | None = None
     escalation: Escalation = Escalation()
     guards: Guards = Guards()
     limits: Limits = Limits()
@@ -140,6 +151,7 @@ def check(content: object, where: Path | str) -> AgentFile:
 
 _FORMS = {
     **{kind.value: f"write it as {example}" for kind, (_, example) in FORMS.items()},
+    "sender": "write it as desk@example.com",
     "number": "write it as +15550100001",
     "countries": 'write it as "+1"',
     "language": "write it as en or en-US",

@@ -43,7 +43,7 @@ class Mode(StrEnum):
 
 
 class Channel(StrEnum):
-    """How a voicemail is delivered."""
+    """How a message reaches the people it is for."""
 
     WEBHOOK = "webhook"
     EMAIL = "email"
@@ -121,13 +121,34 @@ class Destination:
 
 
 @dataclass(frozen=True, slots=True)
+class Delivery:
+    """Where a message goes: an https URL, an e-mail address, or a topic's ARN. `sender`: of an e-mail, else ""."""
+
+    channel: Channel
+    address: str
+    sender: str = ""
+
+    @property
+    def permission(self) -> str:
+        """What a stack must be allowed to send as (e-mail) or to (topic); "" for a webhook, which takes no leave."""
+        return "" if self.channel is Channel.WEBHOOK else self.sender or self.address
+
+
+@dataclass(frozen=True, slots=True)
 class Voicemail:
-    """How a message is taken and where it goes: an https URL, an address, or a topic's ARN."""
+    """How a message is taken and where it goes."""
 
     greeting: str
     max_seconds: int
-    channel: Channel
-    address: str
+    deliver: Delivery
+
+
+@dataclass(frozen=True, slots=True)
+class ScreenPop:
+    """Where the link to a call's summary goes when a telephone rings, and for how many minutes it opens."""
+
+    deliver: Delivery
+    minutes: int = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,9 +175,15 @@ class Directory:
     dial_seconds: int = 3600
     max_wait_seconds: int = 90
     voicemail: Voicemail | None = None
+    screen_pop: ScreenPop | None = None
     language: str = "en"
     digits: Mapping[str, str] = field(default_factory=dict)
     """DTMF key to destination key; "0" asks for the default one unless it was given to another."""
+
+    @property
+    def deliveries(self) -> tuple[Delivery, ...]:
+        """Every place that messages go to."""
+        return tuple(one.deliver for one in (self.voicemail, self.screen_pop) if one)
 
     def resolve(self, key: str) -> Destination:
         """The destination of a key, or the default one: compare its `key` to know."""

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
 
 from contracts.destination import Channel, Mode, Order, TargetKind
-from contracts.directory import DIGITS, QUEUE_SECONDS, RING_SECONDS, TARGETS, WHISPER_CHARS
+from contracts.directory import DIGITS, LINK_MINUTES, QUEUE_SECONDS, RING_SECONDS, TARGETS, WHISPER_CHARS
 from contracts.directory_file import FORMS
 
 
@@ -134,6 +134,10 @@ class Delivery(Strict):
     webhook: Annotated[str, _form(Channel.WEBHOOK)] | None = None
     email: Annotated[str, _form(Channel.EMAIL)] | None = None
     topic: Annotated[str, _form(Channel.TOPIC)] | None = None
+    sender: Annotated[
+        Annotated[str, _form(Channel.EMAIL)] | None,
+        Field(description="Of the e-mail, an identity of SES; the recipient if absent"),
+    ] = None
 
 
 class Voicemail(Strict):
@@ -142,6 +146,13 @@ class Voicemail(Strict):
     greeting: Line = Field(description="What the caller hears before the tone")
     max_seconds: int = Field(default=120, ge=10, le=600)
     deliver: Delivery
+
+
+class ScreenPop(Strict):
+    """A link to the call's summary, sent when a telephone rings for a caller."""
+
+    deliver: Delivery
+    minutes: int = Field(default=15, ge=LINK_MINUTES[0], le=LINK_MINUTES[1], description="How long the link opens")
 
 
 class Escalation(Strict):

@@ -16,12 +16,14 @@ from typing import NamedTuple
 from contracts import hours
 from contracts.destination import (
     Channel,
+    Delivery,
     Destination,
     Directory,
     Disposition,
     Guards,
     Mode,
     Order,
+    ScreenPop,
     Target,
     TargetKind,
     Voicemail,
@@ -35,6 +37,7 @@ TARGETS = 10
 WHISPER_CHARS = 200
 RING_SECONDS = 5, 120
 QUEUE_SECONDS = 5, 600
+LINK_MINUTES = 1, 240
 COUNTRIES = 100
 PREFIX = re.compile(r"\+[1-9][0-9]{0,6}", re.ASCII)
 DIGITS = frozenset("0123456789*#")
@@ -97,6 +100,7 @@ def parse(content: object) -> Directory:
         dial_seconds=60 * file.node("limits").number("max_dial_minutes", 60, 1, 240),
         max_wait_seconds=file.node("escalation").number("max_wait_seconds", 90, 10, 600),
         voicemail=_voicemail(file.node("voicemail")) if file.has("voicemail") else None,
+        screen_pop=_screen_pop(file.node("screen_pop")) if file.has("screen_pop") else None,
         language=file.text("language", "en"),
         digits={"0": default} | {one.digit: one.key for one in destinations.values() if one.digit},
     )
@@ -152,8 +156,20 @@ def _targets(node: Node, ring_seconds: int) -> Iterator[Target]:
 
 
 def _voicemail(node: Node) -> Voicemail:
-    channel, address = node.node("deliver").address(Channel)
-    return Voicemail(node.text("greeting"), node.number("max_seconds", 120, 10, 600), channel, address)
+    return Voicemail(node.text("greeting"), node.number("max_seconds", 120, 10, 600), _delivery(node.node("deliver")))
+
+
+def _screen_pop(node: Node) -> ScreenPop:
+    return ScreenPop(_delivery(node.node("deliver")), node.number("minutes", 15, *LINK_MINUTES))
+
+
+def _delivery(node: Node) -> Delivery:
+    channel, address = node.address(Channel)
+    if not node.has("sender"):
+        return Delivery(channel, address)
+    if channel is not Channel.EMAIL:
+        raise refused(node.at("sender"), f"is of e-mails, and this is a {channel}", "remove it")
+    return Delivery(channel, address, node.form("sender", Channel.EMAIL))
 
 
 def _guards(node: Node, destinations: Iterable[Destination]) -> Guards:

@@ -57,6 +57,7 @@ SENTENCE_SPOKEN = _event("sentence.spoken", "why")
 BREAKER_MET = _event("breaker.met", "verdict")
 LEDGER_FAILED = _event("ledger.failed", "operation", "error")
 HANDLER_FAILED = _event("handler.failed", "route", "error")
+SUMMARY_SHOWN = _event("summary.shown")
 
 # The hand-off: the same claim, whoever takes it (`by`: transfer, webhook or last_resort).
 TRANSFER_CLAIMED = _event("transfer.claimed", "request_id", "destination", "reason", "by", "attempt")
@@ -129,6 +130,8 @@ EFFECT_FAILED = _event("effect.failed", "effect", "error")
 MESSAGE_DELIVERED = _event("message.delivered", "recording_sid", "channel", "receives", "seconds")
 MESSAGE_FAILED = _event("message.failed", "recording_sid", "channel", "receives", "why")
 MESSAGE_DUPLICATE = _event("message.duplicate", "recording_sid")
+SCREEN_POP_SENT = _event("screen_pop.sent", "channel")
+SCREEN_POP_LOST = _event("screen_pop.lost", "channel", "receives", "why")
 MESSAGE_MALFORMED = _event("message.malformed", "message_id", "why")
 
 # The agent file while the parts run.

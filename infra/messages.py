@@ -11,7 +11,7 @@ from aws_cdk import aws_secretsmanager as secretsmanager
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from contracts.destination import Channel, Voicemail
+from contracts.destination import Channel, Delivery
 from infra.python_function import PythonFunction
 from infra.settings import Settings
 
@@ -72,13 +72,14 @@ class Messages(Construct):
         yield "secretsmanager:GetSecretValue", self.secret.secret_arn
         for action in ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes", "ChangeMessageVisibility"):
             yield f"sqs:{action}", self.queue.queue_arn
-        yield from self._channel(self._settings.agent.directory.voicemail)
+        for delivery in self._settings.agent.directory.deliveries:
+            yield from self._channel(delivery)
 
     @property
     def address(self) -> str:
-        """The topic or e-mail address that the function may send to; "" if that took no permission."""
-        voicemail = self._settings.agent.directory.voicemail
-        return voicemail.address if voicemail and voicemail.channel is not Channel.WEBHOOK else ""
+        """What the stack may send as or to, separated by commas; "" if nothing takes a permission."""
+        permissions = {one.permission for one in self._settings.agent.directory.deliveries} - {""}
+        return ",".join(sorted(permissions))
 
     def connect(self) -> None:
         """Let the queue call the function: to be said after the function may receive from it."""
@@ -90,12 +91,12 @@ class Messages(Construct):
             report_batch_item_failures=True,
         )
 
-    def _channel(self, voicemail: Voicemail | None) -> Iterator[tuple[str, str]]:
-        if voicemail is not None and voicemail.channel is Channel.TOPIC:
-            yield "sns:Publish", voicemail.address
-        elif voicemail is not None and voicemail.channel is Channel.EMAIL:
-            # Sender and recipient are the same address; SES lets an identity be the address or its domain.
-            for identity in (voicemail.address, voicemail.address.rpartition("@")[2]):
+    def _channel(self, delivery: Delivery) -> Iterator[tuple[str, str]]:
+        if delivery.channel is Channel.TOPIC:
+            yield "sns:Publish", delivery.address
+        elif delivery.channel is Channel.EMAIL:
+            # SES asks about the sender only, and lets an identity be the address or its domain.
+            for identity in (delivery.permission, delivery.permission.rpartition("@")[2]):
                 yield (
                     "ses:SendEmail",
                     Stack.of(self).format_arn(

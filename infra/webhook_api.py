@@ -1,4 +1,4 @@
-"""Where Twilio asks: an HTTP API with one route, and the function behind it."""
+"""Where Twilio asks, and a person's browser: an HTTP API with a route for each, and the function behind both."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from aws_cdk import aws_logs as logs
 from aws_cdk.aws_apigatewayv2_integrations import HttpLambdaIntegration
 from constructs import Construct
 
+from contracts import screen_pop
 from infra.python_function import PythonFunction
 from infra.settings import Timing
 
@@ -79,11 +80,9 @@ class WebhookApi(Construct):
             log_group=log_group,
             snap_start=True,
         )
-        self.api.add_routes(
-            path="/voice/{question}",
-            methods=[apigateway.HttpMethod.POST],
-            integration=HttpLambdaIntegration("Answer", self.answers.live, timeout=Duration.seconds(timing.webhook)),
-        )
+        answer = HttpLambdaIntegration("Answer", self.answers.live, timeout=Duration.seconds(timing.webhook))
+        self.api.add_routes(path="/voice/{question}", methods=[apigateway.HttpMethod.POST], integration=answer)
+        self.api.add_routes(path=screen_pop.PAGE, methods=[apigateway.HttpMethod.GET], integration=answer)
         stage = apigateway.HttpStage(
             self,
             "Stage",

@@ -12,11 +12,13 @@ from typing import Any, assert_never
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from contracts.destination import Channel, Voicemail
+from contracts.destination import Channel, Delivery
 from contracts.directory import Directory
 from contracts.ledger import Ledger
-from contracts.row import Message, Row
+from contracts.row import Message
+from contracts.screen_pop import Link
 from functions.messages import letter
+from functions.messages.letter import Letter
 from functions.messages.post import NotPosted, Post
 from functions.secrets import Secret, SecretUnusable
 
@@ -65,42 +67,61 @@ class Courier:
             raise NotDelivered("the call's row is gone" if row is None else "the call's row holds no message")
         message, directory = row.message, self.directory()
         voicemail = directory.voicemail
-        channel = voicemail.channel.value if voicemail else ""
+        channel = voicemail.deliver.channel.value if voicemail else ""
         if message.delivered_at:
             return Delivered(message, channel, again=True)
         if voicemail is None:
             raise NotDelivered("the agent file names no voicemail.deliver")
-        try:
-            self._send(voicemail, row, message, directory)
-        except (BotoCoreError, ClientError, SecretUnusable, NotPosted) as error:
-            raise NotDelivered(_why(error), channel) from error
+        self._send(voicemail.deliver, letter.of_message(row, message, directory))
         self.ledger.message_delivered(call_sid, message.recording_sid)
         return Delivered(message, channel)
 
-    def _send(self, voicemail: Voicemail, row: Row, message: Message, directory: Directory) -> None:
-        match voicemail.channel:
+    def pop(self, link: Link) -> str:
+        """Send a link to where screen-pops go. Returns the channel; "": the agent file names none any more.
+
+        Raises:
+            NotDelivered: it was not taken, or there is no such call.
+            botocore.exceptions.BotoCoreError, ClientError: the ledger failed.
+        """
+        row, directory = self.ledger.read(link.call_sid), self.directory()
+        if directory.screen_pop is None:
+            return ""
+        deliver = directory.screen_pop.deliver
+        if row is None:
+            raise NotDelivered("the call's row is gone", deliver.channel.value)
+        self._send(deliver, letter.of_link(row, link, directory))
+        return deliver.channel.value
+
+    def _send(self, deliver: Delivery, what: Letter) -> None:
+        try:
+            self._hand_over(deliver, what)
+        except (BotoCoreError, ClientError, SecretUnusable, NotPosted) as error:
+            raise NotDelivered(_why(error), deliver.channel.value) from error
+
+    def _hand_over(self, deliver: Delivery, what: Letter) -> None:
+        match deliver.channel:
             case Channel.WEBHOOK:
-                self._post(voicemail.address, letter.body(row, message))
+                self._post(deliver.address, what.body)
             case Channel.TOPIC:
                 self.sns().publish(
-                    TopicArn=voicemail.address,
-                    Subject=letter.subject(message, row, directory),
-                    Message=letter.body(row, message).decode("ascii"),
-                    MessageAttributes={"destination": {"DataType": "String", "StringValue": message.destination}},
+                    TopicArn=deliver.address,
+                    Subject=what.subject,
+                    Message=what.body.decode("ascii"),
+                    MessageAttributes={"destination": {"DataType": "String", "StringValue": what.destination}},
                 )
             case Channel.EMAIL:
                 self.ses().send_email(
-                    FromEmailAddress=voicemail.address,
-                    Destination={"ToAddresses": [voicemail.address]},
+                    FromEmailAddress=deliver.sender or deliver.address,
+                    Destination={"ToAddresses": [deliver.address]},
                     Content={
                         "Simple": {
-                            "Subject": {"Data": letter.subject(message, row, directory)},
-                            "Body": {"Text": {"Data": letter.text(row, message, directory), "Charset": "UTF-8"}},
+                            "Subject": {"Data": what.subject},
+                            "Body": {"Text": {"Data": what.text, "Charset": "UTF-8"}},
                         }
                     },
                 )
             case _:
-                assert_never(voicemail.channel)
+                assert_never(deliver.channel)
 
     def _post(self, url: str, body: bytes) -> None:
         key = self.secret.read().get("current") if self.secret else None

@@ -22,6 +22,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from contracts import events
 from contracts.ledger import Ledger
 from contracts.metrics import Metric
+from contracts.screen_pop import Link
 from contracts.transfer import CALL_SID
 from functions import live_config
 from functions.clients import aws
@@ -40,8 +41,8 @@ class MalformedMessage(ValueError):  # noqa: N818 - it names what the message is
     """A queue message asks for no delivery; the text says what is wrong."""
 
 
-def named_call(body: str) -> str:
-    """The call whose message is to be delivered, of `{"version": 1, "kind": "deliver", "call_sid": "CA…"}`.
+def read(body: str) -> str | Link:
+    """What is to be delivered: a link, or of `{"version": 1, "kind": "deliver", "call_sid": "CA…"}` the call's message.
 
     Raises:
         MalformedMessage: it is no such JSON object.
@@ -50,6 +51,8 @@ def named_call(body: str) -> str:
         content = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise MalformedMessage(f"it is not JSON: {type(error).__name__}") from error
+    if isinstance(content, dict) and (link := Link.read(content)):
+        return link
     if not isinstance(content, dict) or [content.get("version"), content.get("kind")] != [VERSION, KIND]:
         raise MalformedMessage(f"it is no object of version {VERSION} and kind {KIND}")
     call_sid = content.get("call_sid")
@@ -82,7 +85,11 @@ class Consumer:
     def _handle(self, record: SQSRecord) -> None:
         receives = int(record.attributes.approximate_receive_count or 1)
         try:
-            self._deliver(named_call(record.body), receives)
+            match read(record.body):
+                case Link() as link:
+                    self._pop(link, receives)
+                case call_sid:
+                    self._deliver(call_sid, receives)
         except MalformedMessage as error:
             self.log.write(events.MESSAGE_MALFORMED, message_id=record.message_id, why=str(error))
             self.log.count(Metric.MESSAGES_FAILED)
@@ -118,6 +125,18 @@ class Consumer:
             seconds=round(self.courier.now() - delivered.message.taken_at, 1),
         )
         self.log.count(Metric.MESSAGES_DELIVERED)
+
+    def _pop(self, link: Link, receives: int) -> None:
+        """No alarm: who is rung hears the same by whisper, and a late link is of no use."""
+        try:
+            if self.courier.now() >= link.expires:
+                self.log.write(events.SCREEN_POP_LOST, link.call_sid, receives=receives, why="expired")
+            elif channel := self.courier.pop(link):
+                self.log.write(events.SCREEN_POP_SENT, link.call_sid, channel=channel)
+        except NotDelivered as error:
+            said = {"channel": error.channel, "receives": receives, "why": str(error)}
+            self.log.write(events.SCREEN_POP_LOST, link.call_sid, **said)
+            raise
 
     def _return_in(self, record: SQSRecord, seconds: int) -> None:
         try:

@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property, partial
 from typing import Any, TextIO
+from urllib.parse import parse_qs
 
-from contracts import events
+from contracts import events, screen_pop
 from contracts.breaker import Breakers
 from contracts.directory import Directory
 from contracts.ledger import Ledger
@@ -35,6 +36,7 @@ from functions.voice_webhook.ends import Ends
 from functions.voice_webhook.people import People
 from functions.voice_webhook.reports import Reports
 from functions.voice_webhook.request import Gate, Request, RequestRefused
+from functions.voice_webhook.summary import HEADERS, Summaries
 from functions.voice_webhook.transfers import Transfers
 from functions.voice_webhook.twiml import THANKS, Documents
 from functions.voice_webhook.visits import Visits
@@ -51,6 +53,7 @@ class Webhook:
     answers: Answers
     people: People
     reports: Reports
+    summaries: Summaries
     log: EventLog
 
     def handle(self, event: dict[str, Any]) -> dict[str, Any]:
@@ -60,6 +63,8 @@ class Webhook:
         """
         method = event.get("requestContext", {}).get("http", {}).get("method")
         route = self._routes.get(str(event.get("rawPath"))) if method == "POST" else None
+        if method == "GET" and event.get("rawPath") == screen_pop.PAGE:
+            return self._page(event)
         if route is None:
             self.log.write(events.REQUEST_REFUSED, route="unknown", status=404, why="no such route")
             return _response(404, "text/plain", "not found")
@@ -70,6 +75,12 @@ class Webhook:
             self.log.write(events.REQUEST_REFUSED, route=path, status=refused.status, why=refused.why)
             self.log.count(Metric.REQUESTS_REFUSED)
             return _response(refused.status, "text/plain", "refused")
+
+    def _page(self, event: dict[str, Any]) -> dict[str, Any]:
+        asked = parse_qs(str(event.get("rawQueryString") or ""))
+        page = self.summaries.show(asked.get("token", [""])[0])
+        answer = _response(page.status, "text/html; charset=utf-8", page.html)
+        return answer | {"headers": answer["headers"] | HEADERS}
 
     @cached_property
     def _routes(self) -> dict[str, Route]:
@@ -158,6 +169,15 @@ def wire(  # noqa: PLR0913 - every neighbour of the function, by name
     hunting = Hunting(ledger=ledger, people=people, quota=quota, log=log, now=now)
     ends = Ends(ledger=ledger, transfers=transfers, log=log)
     visits = Visits(ledger=ledger, documents=documents, tokens=tokens, log=log, now=now)
+    summaries = Summaries(
+        ledger=ledger,
+        people=people,
+        tokens=tokens,
+        messages=messages,
+        origin=documents.webhook_origin,
+        log=log,
+        now=now,
+    )
     transferring = Transfers(
         ledger=ledger, hunting=hunting, visits=visits, documents=documents, ends=ends, log=log, now=now
     )
@@ -168,8 +188,16 @@ def wire(  # noqa: PLR0913 - every neighbour of the function, by name
         ),
         people=People(ledger=ledger, hunting=hunting, documents=documents, ends=ends, transfers=transfers, log=log),
         reports=Reports(
-            ledger=ledger, hunting=hunting, ends=ends, transfers=transfers, messages=messages, log=log, now=now
+            ledger=ledger,
+            hunting=hunting,
+            ends=ends,
+            transfers=transfers,
+            messages=messages,
+            summaries=summaries,
+            log=log,
+            now=now,
         ),
+        summaries=summaries,
         log=log,
     )
 

@@ -21,6 +21,7 @@ from functions.transfer.attended import leg_over
 from functions.transfer.hunting import Hunting
 from functions.voice_webhook.ends import Ends
 from functions.voice_webhook.request import Request
+from functions.voice_webhook.summary import Summaries
 
 PARTED_SECONDS = 3  # by then the caller's own question has been answered, if both have met
 RECORDED_SECONDS = 10  # by then the recording's own report has come, if it comes
@@ -35,6 +36,7 @@ class Reports:
     ends: Ends
     transfers: Outbox
     messages: Outbox
+    summaries: Summaries
     log: EventLog
     now: Callable[[], float]
 
@@ -60,6 +62,7 @@ class Reports:
 
         def keep() -> None:
             row = self.ledger.leg_seen(call_sid, request.request_id, request.call_sid, request.hop)
+            self._pop(request, row)
             by_key = "screened" in request.query
             if row is not None and row.transfer is not None and status == "in-progress" and not by_key:
                 self.hunting.bridged(row, request.call_sid)
@@ -73,6 +76,7 @@ class Reports:
         def keep() -> None:
             asked = (request.caller_sid, request.request_id)
             row = self.ledger.leg_seen(*asked, request.call_sid, request.hop)
+            self._pop(request, row)
             status = request.field("CallStatus")
             if row is None or status not in TERMINAL_STATUS:
                 return
@@ -114,6 +118,10 @@ class Reports:
                 self.messages.send(body, row.call_sid, delay=delay)
 
         self.ends.keep(request, keep)
+
+    def _pop(self, request: Request, row: Row | None) -> None:
+        if row is not None and row.open_transfer is not None and request.field("CallStatus") == "ringing":
+            self.summaries.send(row, request.field("To"))
 
     def _send_on(self, request: Request, row: Row, *, moved: bool) -> None:
         """What the transfer function has to do about the end of a leg."""

@@ -172,8 +172,12 @@ def test_one_change_at_a_time(stage: Stage) -> None:
     [
         (GOOD.replace("max_call_minutes: 30", "max_call_minutes: 40"), "limits.max_call_minutes"),
         (
+            GOOD + "\nscreen_pop: {deliver: {email: desk@example.com, sender: other@example.com}}\n",
+            "may not send as other@example.com",
+        ),
+        (
             GOOD + "\nvoicemail: {greeting: Speak., deliver: {email: other@example.com}}\n",
-            "may not send to other@example.com",
+            "may not send as other@example.com",
         ),
     ],
 )

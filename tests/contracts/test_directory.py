@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from contracts.agent_file import AgentFile
-from contracts.destination import Channel, Mode, Order, Target, TargetKind
+from contracts.destination import Channel, Delivery, Mode, Order, Target, TargetKind
 from contracts.directory import DirectoryRefused, load, parse
 from tests.contracts import people
 from tests.contracts.people import HOURS, NUMBER, directory, person
@@ -85,9 +85,24 @@ def test_hours_voicemail_guards_and_keys_are_read() -> None:
     assert not billing.is_open(people.MONDAY + 2 * people.DAY)
     assert (billing.whisper, billing.mode, read.digits) == ("A caller.", Mode.SCREENED, {"0": "billing"})
     assert read.voicemail is not None
-    assert (read.voicemail.channel, read.voicemail.max_seconds) == (Channel.TOPIC, 120)
+    assert (read.voicemail.deliver.channel, read.voicemail.max_seconds) == (Channel.TOPIC, 120)
     assert (read.guards.countries, read.guards.enabled, read.guards.transfers_per_call) == (("+1", "+49"), False, 2)
     assert (read.max_wait_seconds, read.language) == (30, "de")
+
+
+def test_a_sender_is_of_an_e_mail_and_has_its_form() -> None:
+    def deliver(**to: str) -> Delivery:
+        read = directory({"desk": person()}, screen_pop={"deliver": to, "minutes": 5})
+        assert read.screen_pop is not None
+        assert read.deliveries == (read.screen_pop.deliver,)
+        return read.screen_pop.deliver
+
+    assert deliver(email="a@example.com").permission == "a@example.com"
+    assert deliver(email="a@example.com", sender="b@example.org").permission == "b@example.org"
+    assert deliver(webhook="https://example.com/").permission == ""
+    for refused in ({"email": "a@example.com", "sender": "b"}, {"webhook": "https://example.com/", "sender": "b@c.de"}):
+        with pytest.raises(DirectoryRefused, match=r"screen_pop\.deliver\.sender"):
+            deliver(**refused)
 
 
 @pytest.mark.parametrize(

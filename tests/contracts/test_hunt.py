@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from contracts.destination import (
     WORDS,
     Channel,
+    Delivery,
     Destination,
     Directory,
     Disposition,
@@ -219,7 +220,7 @@ def graphs(draw: st.DrawFn) -> Directory:
         default=next(iter(found.values())),
         guards=Guards(("+1",)),
         max_wait_seconds=draw(st.integers(10, 600)),
-        voicemail=draw(st.none() | st.just(Voicemail("g", 60, Channel.EMAIL, "desk@example.com"))),
+        voicemail=draw(st.none() | st.just(Voicemail("g", 60, Delivery(Channel.EMAIL, "desk@example.com")))),
     )
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from contracts import stream
 from contracts.claim import Claimed
-from contracts.destination import Channel, Voicemail
+from contracts.destination import Channel, Delivery, Voicemail
 from contracts.handoff import Verdict
 from contracts.row import Answer, Transfer
 from contracts.transfer import Reason, TransferRequest
@@ -276,7 +276,7 @@ class TestAttended:
 
 class TestMessages:
     def test_the_recording_is_asked_for_and_an_empty_one_is_answered(self) -> None:
-        voicemail = Voicemail("Hello.", 90, Channel.WEBHOOK, "https://example.com/m")
+        voicemail = Voicemail("Hello.", 90, Delivery(Channel.WEBHOOK, "https://example.com/m"))
         twiml = Documents(ORIGIN, "wss://media.example.com").take_message(voicemail, "billing")
         greeting, record, nothing, _ = parse(twiml).verbs
         assert (greeting.text, nothing.text) == ("Hello.", NOTHING_RECORDED)

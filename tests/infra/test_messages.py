@@ -100,6 +100,7 @@ RECEIVE = {f"sqs:{one}" for one in ("ReceiveMessage", "DeleteMessage", "GetQueue
         ({"webhook": "https://crm.example.com/"}, set()),
         ({"topic": "arn:aws:sns:us-east-1:123456789012:voicemail"}, {"sns:Publish"}),
         ({"email": "desk@example.com"}, {"ses:SendEmail"}),
+        ({"email": "desk@example.com", "sender": "calls@example.org"}, {"ses:SendEmail"}),
     ],
 )
 def test_S11_delivering_takes_what_the_channel_takes_and_no_more(
@@ -113,6 +114,14 @@ def test_S11_delivering_takes_what_the_channel_takes_and_no_more(
 
 
 def test_S11_an_e_mail_goes_out_in_one_name_only(tmp_path: Path) -> None:
-    grants = Made({"email": "desk@example.com"}, tmp_path).grants
-    identities = [json.dumps(resource) for action, resource in grants if action == "ses:SendEmail"]
-    assert [one.rpartition(":identity/")[2].rstrip('"]}') for one in identities] == ["desk@example.com", "example.com"]
+    assert senders(Made({"email": "desk@example.com"}, tmp_path)) == ["desk@example.com", "example.com"]
+
+
+def test_S11_an_e_mail_with_a_sender_goes_out_in_the_senders_name_only(tmp_path: Path) -> None:
+    made = Made({"email": "desk@example.com", "sender": "calls@example.org"}, tmp_path)
+    assert senders(made) == ["calls@example.org", "example.org"]
+
+
+def senders(made: Made) -> list[str]:
+    identities = [json.dumps(resource) for action, resource in made.grants if action == "ses:SendEmail"]
+    return [one.rpartition(":identity/")[2].rstrip('"]}') for one in identities]

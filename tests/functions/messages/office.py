@@ -119,7 +119,7 @@ class Office:
     def _client(self, service: str) -> Any:
         return {"dynamodb": self.table, "secretsmanager": self.secrets}.get(service) or self.services[service]
 
-    def configure(self, deliver: dict[str, str]) -> None:
+    def configure(self, deliver: dict[str, str], screen_pop: dict[str, str] | None = None) -> None:
         """Write the agent file; {} leaves voicemail out."""
         content: dict[str, Any] = {
             "persona": "An agent.",
@@ -129,6 +129,8 @@ class Office:
         }
         if deliver:
             content["voicemail"] = {"greeting": "Leave a message.", "deliver": deliver}
+        if screen_pop:
+            content["screen_pop"] = {"deliver": screen_pop}
         self.agent_file.write_text(json.dumps(content), encoding="utf-8")
 
     def take(self, message: Message | None = MESSAGE) -> None:

@@ -16,8 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.row import MalformedRow
+from contracts.screen_pop import Link
 from functions.messages import handler, letter
-from functions.messages.handler import LONGEST_PAUSE_SECONDS, MalformedMessage, named_call, pause
+from functions.messages.handler import LONGEST_PAUSE_SECONDS, MalformedMessage, pause, read
 from tests.functions.messages.office import (
     CALL_SID,
     EMAIL,
@@ -152,6 +153,45 @@ def test_a_service_that_refuses_is_asked_again(tmp_path: Path, deliver: dict[str
     assert office.delivered
 
 
+def test_an_e_mail_goes_out_in_its_senders_name(tmp_path: Path) -> None:
+    office = Office(tmp_path, {"email": EMAIL, "sender": "calls@example.org"})
+    office.take()
+    assert office.receive() is None
+    ((_, arguments),) = office.services["sesv2"].asked
+    assert arguments["FromEmailAddress"] == "calls@example.org"
+    assert arguments["Destination"] == {"ToAddresses": [EMAIL]}
+
+
+class TestScreenPops:
+    LINK = Link(CALL_SID, "https://voice.example.com/voice/summary?token=t", 1_795_000_907)
+
+    def test_a_link_goes_to_where_screen_pops_go_with_the_masked_number_and_leaves_the_message(
+        self, office: Office
+    ) -> None:
+        office.configure({"topic": TOPIC}, screen_pop={"webhook": URL})
+        assert office.receive(self.LINK.to_json()) is None
+        ((url, body, headers),) = office.receiver.posts
+        told = json.loads(body)
+        assert (url, told["kind"], told["url"], told["caller"]) == (URL, "screen_pop", self.LINK.url, "***99")
+        assert headers["X-Patchthrough-Signature"]
+        assert not office.delivered
+        assert office.events("screen_pop.sent")
+        assert self.LINK.url not in office.output.getvalue()
+
+    def test_one_that_is_not_taken_comes_back_until_it_has_expired_and_rings_no_alarm(self, office: Office) -> None:
+        office.configure({"email": EMAIL}, screen_pop={"email": EMAIL})
+        office.services["sesv2"].failure = denied()
+        assert office.receive(self.LINK.to_json()) == 15
+        office.clock.now = self.LINK.expires
+        assert office.receive(self.LINK.to_json(), receives=2) is None
+        assert [line["why"] for line in office.events("screen_pop.lost")] == ["AccessDenied", "expired"]
+        assert "MessagesFailed" not in office.output.getvalue()
+
+    def test_one_that_nobody_wants_any_more_is_dropped(self, office: Office) -> None:
+        assert office.receive(self.LINK.to_json()) is None
+        assert not office.receiver.posts
+
+
 @given(name=st.text(min_size=1), caller=st.sampled_from(["***99", "hidden"]))
 def test_a_subject_is_one_line_of_at_most_100_ascii_characters(name: str, caller: str) -> None:
     with tempfile.TemporaryDirectory() as directory:
@@ -160,7 +200,7 @@ def test_a_subject_is_one_line_of_at_most_100_ascii_characters(name: str, caller
         row = replace(office.row, call=replace(office.row.call, caller_masked=caller))
         people = office.consumer.courier.directory()
         billing = replace(people.default, name=name)
-        subject = letter.subject(MESSAGE, row, replace(people, default=billing, destinations={}))
+        subject = letter.of_message(row, MESSAGE, replace(people, default=billing, destinations={})).subject
         assert len(subject) <= 100
         assert subject.isascii()
         assert subject.isprintable()
@@ -244,8 +284,8 @@ class TestWhatComesTwiceOrCannotBeUsed:
 @given(st.text())
 def test_any_text_is_a_call_or_is_malformed(body: str) -> None:
     with pytest.raises(MalformedMessage):
-        named_call(body)
-    assert named_call(json.dumps({"version": 1, "kind": "deliver", "call_sid": CALL_SID, "new": body})) == CALL_SID
+        read(body)
+    assert read(json.dumps({"version": 1, "kind": "deliver", "call_sid": CALL_SID, "new": body})) == CALL_SID
 
 
 @given(st.integers(min_value=-1, max_value=10**9))
