@@ -26,7 +26,8 @@ def main(argv: list[str] | None = None) -> int:
     commands.add_parser("cli-reference", help="write docs/reference/cli.md by running its commands")
     commands.add_parser("clips", help="speak the relay's own lines into containers/media_relay/clips")
     escalation = commands.add_parser("escalation", help="write docs/reference/escalation.md by playing its calls")
-    escalation.add_argument("--at-once", type=int, default=12, help="how many calls are up at the same time")
+    escalation.add_argument("--at-once", type=int, default=8, help="how many calls are up at the same time")
+    escalation.add_argument("--races", type=int, default=100, help="how many attended calls both sides hang up in")
     chaos = commands.add_parser("chaos", help="break everything during calls, and write docs/reference/faults.md")
     chaos.add_argument("--quick", action="store_true", help="a few rows, a few calls, no page")
     chaos.add_argument("--rows", default="", help="some rows only, between commas: R3,R15")
@@ -90,7 +91,7 @@ def _made(arguments: argparse.Namespace) -> int:
     if arguments.command == "escalation":
         from simulators.escalation import command  # noqa: PLC0415 - likewise
 
-        return command.write(os.environ, at_once=arguments.at_once)
+        return command.write(os.environ, at_once=arguments.at_once, races=arguments.races)
     from simulators.deployed import reference  # noqa: PLC0415 - likewise
 
     return asyncio.run(reference.write())

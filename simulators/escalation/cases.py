@@ -19,6 +19,7 @@ PERSON_NUMBER, SECOND_NUMBER = "+15550100031", "+15550100032"
 PERSON_HZ, SECOND_HZ, VOICEMAIL_HZ = 1000, 1200, 1900
 PERSON, SECOND, VOICEMAIL = (audio.tone([hz], 500) for hz in (PERSON_HZ, SECOND_HZ, VOICEMAIL_HZ))
 RING_SECONDS = 5
+LATE_SECONDS = 3.0
 SPEND_LIMIT_USD = 0.08
 
 
@@ -52,14 +53,22 @@ class Human(StrEnum):
     TWO = "is one of two who answer at once"
 
 
+_NOT_TAKEN = (Human.DECLINES, Human.MEETING, Human.VOICEMAIL, Human.LEAVES)
+
+
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One call. `stays`: the caller waits for whatever comes; else hangs up while the person's phone rings."""
+    """One call.
+
+    `stays`: the caller waits for whatever comes; else hangs up while the person's phone rings. `completed`: the carrier
+    reports a leg that was answered and not taken as completed, not as unanswered.
+    """
 
     trigger: Trigger
     mode: Mode
     human: Human
     stays: bool
+    completed: bool = False
 
 
 def cases() -> Iterator[Case]:
@@ -69,6 +78,9 @@ def cases() -> Iterator[Case]:
             for human in Human:
                 for stays in (True, False):
                     yield Case(trigger, mode, human, stays)
+    for human in _NOT_TAKEN:  # whatever asked for the person, the report is read by the same function
+        for stays in (True, False):
+            yield Case(Trigger.TOOL, Mode.SCREENED, human, stays, completed=True)
 
 
 def line_of(human: Human) -> str:
@@ -114,7 +126,7 @@ def _callee(human: Human, mode: Mode) -> Callee:
         case Human.VOICEMAIL:
             return Callee(answer="voicemail", after=1.2, says=VOICEMAIL * 6, hangs_up_after=4)
         case _:
-            after = 3.0 if human is Human.LATE else 1.2
+            after = LATE_SECONDS if human is Human.LATE else 1.2
             return _accepts(after, PERSON, mode)
 
 

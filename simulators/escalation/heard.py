@@ -8,6 +8,7 @@ from typing import Final
 from simulators import audio
 from simulators.escalation.cases import PERSON_HZ, SECOND_HZ, VOICEMAIL_HZ
 from simulators.escalation.mind import AGENT_HZ, pitch
+from simulators.report import silence
 
 AUDIBLE_DBFS: Final = -50.0
 OPERATOR_HZ: Final = 760
@@ -52,3 +53,9 @@ def first_person(ear: bytes) -> float:
         if loud and min(abs(one - pitch(frame)) for one in (PERSON_HZ, SECOND_HZ)) < 2 * _NEAR_HZ:
             return start / audio.BYTES_PER_MS / 1000
     return len(ear) / audio.BYTES_PER_MS / 1000
+
+
+def waited_in_silence(mouth: bytes, ear: bytes, from_ms: int, to_ms: int) -> float:
+    """The longest stretch in which neither side made a sound and the caller was owed one, in seconds."""
+    part = slice(from_ms * audio.BYTES_PER_MS, to_ms * audio.BYTES_PER_MS)
+    return silence.longest(silence.gaps(mouth[part], ear[part], caller_hung_up=True)).length

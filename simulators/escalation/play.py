@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +18,7 @@ from contracts.destination import Mode
 from simulators import audio
 from simulators.carrier import Call, Carrier, Line, Number, Variants
 from simulators.escalation import heard
-from simulators.escalation.cases import Case, Human, Trigger, agent_file, callees, line_of
+from simulators.escalation.cases import LATE_SECONDS, Case, Human, Trigger, agent_file, callees, line_of
 from simulators.escalation.mind import ToneMind, tone
 from simulators.event_log import Event, EventLog
 from simulators.settings import Settings
@@ -25,7 +26,8 @@ from simulators.stack import LocalStack, local_stack
 
 PATIENCE_SECONDS: Final = 100.0
 LET_GO_SECONDS: Final = 20.0
-_OVER: Final = {events.TRANSFER_OVER.name}
+LEAST_GAP_SECONDS: Final = 0.02  # a frame: nothing shorter can be told from the recording
+JUST_BEFORE_SECONDS: Final = 0.1  # so does a caller leave before a person who answers late
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,8 @@ class Played:
         bridged: how many people the caller was connected to.
         gap: seconds in which the caller is no longer with the agent, and does not hear the attended person yet; 0 else.
         left: how many legs were still up when the caller had long been gone.
+        silence: seconds of the longest silence owed to the caller between asking for a person who is called apart and
+            that person's acceptance, or the end; 0 if nobody was called apart.
     """
 
     case: Case
@@ -49,6 +53,7 @@ class Played:
     bridged: int
     gap: float = 0.0
     left: int = 0
+    silence: float = 0.0
 
     @property
     def doubled(self) -> bool:
@@ -69,10 +74,21 @@ class Stage:
     carrier: Carrier
     log: EventLog
 
-    async def play(self, case: Case, caller: str, *, leaves_after: float = 0.8) -> Played:
-        """One call, from `caller`; who hangs up does so `leaves_after` seconds after the person began to be rung."""
-        live = _Caller(case, self.log, leaves_after)
-        call = self.carrier.place_call(from_=caller, to=line_of(case.human), caller=live, patience=PATIENCE_SECONDS)
+    async def play(
+        self,
+        case: Case,
+        caller: str,
+        *,
+        to: str = "",
+        leaves_after: float | None = None,
+        leaves_on: events.Event = events.TRANSFER_DIALLED,
+    ) -> Played:
+        """One call, from `caller`; who hangs up does so `leaves_after` seconds after `leaves_on` happened."""
+        if leaves_after is None:
+            leaves_after = LATE_SECONDS - JUST_BEFORE_SECONDS if case.human is Human.LATE else 0.8
+        live = _Caller(case, self.log, leaves_after, leaves_on)
+        called = to or line_of(case.human)
+        call = self.carrier.place_call(from_=caller, to=called, caller=live, patience=PATIENCE_SECONDS)
         live.call_sid.set_result(call.sid)
         await call.ended
         left = await self._let_go(call)
@@ -94,37 +110,61 @@ class Stage:
             ended=_ended(live, sounds, bridged=bool(bridges)),
             legs=len(_legs(self.carrier, call)),
             bridged=len(bridges),
-            gap=self._gap(call) if bridges else 0.0,
+            gap=self._gap(call) if {"the person", "the second person"} & {*sounds} else 0.0,
             left=left,
+            silence=self._silence(call, live),
         )
+
+    def _silence(self, call: Call, live: _Caller) -> float:
+        at = {event["what"]: float(event["seconds"]) for event in call.events}
+        if call.legs or not _legs(self.carrier, call) or not live.called_ms:
+            return 0.0
+        until = round(1000 * at["updated"]) if "joined" in at else len(call.ear) // audio.BYTES_PER_MS
+        return heard.waited_in_silence(call.mouth, call.ear, live.called_ms, until)
 
     def _gap(self, call: Call) -> float:
         """From the update that takes the caller away from the agent to the first sound of the person."""
         at = {event["what"]: float(event["seconds"]) for event in call.events}
-        return heard.first_person(call.ear) - at["updated"] if {"updated", "joined"} <= at.keys() else 0.0
+        if not {"updated", "joined"} <= at.keys():
+            return 0.0
+        return max(LEAST_GAP_SECONDS, heard.first_person(call.ear) - at["updated"])
 
 
 class _Caller:
     """Asks for a person the way the case says, then waits for what comes, or leaves.
 
-    `asked_ms` is when on the line, `left` whether the caller left as planned, `back` whether the agent was back.
+    `asked_ms` is when on the line, `called_ms` when that was understood, `left` whether the caller left as planned,
+    `back` whether the agent was back.
     """
 
-    def __init__(self, case: Case, log: EventLog, leaves_after: float) -> None:
+    def __init__(self, case: Case, log: EventLog, leaves_after: float, leaves_on: events.Event) -> None:
         self.call_sid: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self.asked_ms = 0
+        self.asked_ms = self.called_ms = 0
         self.left = self.back = False
         self._case = case
         self._log = log
         self._leaves_after = leaves_after
+        self._leaves_on = leaves_on
 
     async def __call__(self, line: Line) -> None:
         """Live through the call."""
+        await self._agent_speaks(line)  # asking is lost on a line that only rings
         await line.quiet(300)
         self.asked_ms = line.ms
+        understood = asyncio.ensure_future(self._understood(line))
+        try:
+            await self._wait_for_person(line)
+        finally:
+            understood.cancel()
+
+    async def _understood(self, line: Line) -> None:
+        await self._first(events.HANDOFF_ASKED)
+        self.called_ms = line.ms
+
+    async def _wait_for_person(self, line: Line) -> None:
         await self._ask(line)
         if not self._case.stays:
-            await self._first(events.TRANSFER_DIALLED)
+            await self._first(self._leaves_on, events.TRANSFER_OVER)
             await line.say(audio.silence(int(self._leaves_after * 1000)))
             self.left = True
             await line.hang_up()
@@ -150,17 +190,20 @@ class _Caller:
                 await line.say(tone(trigger))
         await dialled
 
-    async def _first(self, wanted: events.Event) -> Event | None:
-        sid = await self.call_sid
+    async def _first(self, *wanted: events.Event) -> Event | None:
+        sid, names = await self.call_sid, {one.name for one in wanted}
         return await self._log.first(
-            lambda event: event["event"] == wanted.name and event["call_sid"] == sid, PATIENCE_SECONDS
+            lambda event: event["event"] in names and event["call_sid"] == sid, PATIENCE_SECONDS
         )
 
     async def _agent_again(self, line: Line) -> None:
-        """Until the agent, whose tone nobody else has, has spoken since now."""
-        since = len(line.ear)
-        await line.until(lambda: "the agent" in heard.sounds(bytes(line.ear[max(since, len(line.ear) - 4800) :])))
+        await self._agent_speaks(line)
         await line.say(audio.silence(300))
+
+    @staticmethod
+    async def _agent_speaks(line: Line) -> None:
+        """Until the agent, whose tone nobody else has, speaks."""
+        await line.until(lambda: "the agent" in heard.sounds(bytes(line.ear[-60 * audio.BYTES_PER_MS :])))
 
 
 def _legs(carrier: Carrier, call: Call) -> list[Call]:
@@ -183,7 +226,7 @@ def _ended(live: _Caller, sounds: list[str], *, bridged: bool) -> str:
 
 
 @asynccontextmanager
-async def stage(mode: Mode, *, two: bool, environ: Mapping[str, str]) -> AsyncIterator[Stage]:
+async def stage(mode: Mode, *, two: bool, environ: Mapping[str, str], completed: bool = False) -> AsyncIterator[Stage]:
     """A stack whose people are those of `cases`.
 
     Raises:
@@ -198,7 +241,9 @@ async def stage(mode: Mode, *, two: bool, environ: Mapping[str, str]) -> AsyncIt
             carrier = stack.carrier
             assert carrier, "the carrier is a stand-in here"
             carrier.exchange.speak = heard.operator
-            carrier.exchange.variants = Variants(ring_grace_seconds=0)
+            carrier.exchange.variants = Variants(
+                ring_grace_seconds=0, unaccepted_status="completed" if completed else "no-answer"
+            )
             carrier.callees.update(callees(mode))
             for human in Human:
                 carrier.numbers[line_of(human)] = Number(
@@ -209,22 +254,23 @@ async def stage(mode: Mode, *, two: bool, environ: Mapping[str, str]) -> AsyncIt
 
 async def play(wanted: Iterable[Case], environ: Mapping[str, str], *, at_once: int = 12) -> list[Played]:
     """Play cases, so many at once; those of one mode and kind share a stack."""
-    cases, played = list(wanted), list[Played]()
-    for mode in Mode:
-        for two in (False, True):
-            group = [case for case in cases if case.mode is mode and (case.human is Human.TWO) is two]
-            if not group:
-                continue
-            turns = asyncio.Semaphore(at_once)
-            async with stage(mode, two=two, environ=environ) as running:
-
-                async def one(
-                    case: Case, caller: str, running: Stage = running, turns: asyncio.Semaphore = turns
-                ) -> Played:
-                    async with turns:
-                        return await running.play(case, caller)
-
-                played += await asyncio.gather(
-                    *(one(case, f"+1555010{3000 + place}") for place, case in enumerate(group))
-                )
+    groups: dict[tuple[Mode, bool, bool], list[Case]] = {}
+    for case in wanted:
+        groups.setdefault((case.mode, case.human is Human.TWO, case.completed), []).append(case)
+    played = list[Played]()
+    for (mode, two, completed), group in groups.items():
+        async with stage(mode, two=two, environ=environ, completed=completed) as running:
+            plays = (partial(running.play, case, f"+1555010{3000 + place}") for place, case in enumerate(group))
+            played += await at_most(at_once, plays)
     return played
+
+
+async def at_most(at_once: int, plays: Iterable[Callable[[], Awaitable[Played]]]) -> list[Played]:
+    """Play all of them, so many at once."""
+    turns = asyncio.Semaphore(at_once)
+
+    async def one(start: Callable[[], Awaitable[Played]]) -> Played:
+        async with turns:
+            return await start()
+
+    return await asyncio.gather(*(one(start) for start in plays))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +13,8 @@ from simulators.escalation.play import Played
 PATH = Path("docs/reference/escalation.md")
 DEAD_END = "a dead end"
 GAP_SECONDS = 0.5
+SILENCE_SECONDS = 3.0
+COMPLETED = ", by a carrier that calls a leg completed which nobody took"
 _INTRODUCTION = """\
 # Escalation: what the caller hears, and where the call ends
 
@@ -22,7 +24,12 @@ the person's phone rings. Who is heard is read from the caller's recording by en
 
 A person who is rung directly hears no whisper: such a person declines on the phone itself, and hangs up at once where
 others hang up during the whisper. A voicemail that picks up there is connected; that is what `screened` and `attended`
-are for. The carrier here reports an answered and refused leg as `no-answer`.
+are for. The carrier reports an answered and refused leg as `no-answer`, in
+the last section as `completed`. A person who answers late does so a tenth of a second after a caller who hangs up.
+
+Silence is what neither side breaks, in stretches of 20 ms under -50 dBFS, from the moment on when it was understood
+that a person is wanted and until that person has accepted; the caller's own last pause does not count. The line that
+rings while the agent says nothing is silent for two seconds between rings; 3 s are the limit, for timers that are late.
 """
 
 
@@ -36,40 +43,68 @@ def sums(played: Sequence[Played]) -> dict[str, int]:
     }
 
 
+def longest_silence(played: Sequence[Played]) -> float:
+    """Seconds of the longest silence owed to a caller while a person is called apart."""
+    return max((one.silence for one in played), default=0.0)
+
+
+def clean(played: Sequence[Played], raced: Sequence[Played]) -> bool:
+    """Whether nothing happened that must not."""
+    everything = [*played, *raced]
+    quick = longest_gap(everything) <= GAP_SECONDS and longest_silence(everything) <= SILENCE_SECONDS
+    return quick and not any(sums(everything).values())
+
+
 def longest_gap(played: Sequence[Played]) -> float:
     """Seconds of the longest gap at a join."""
     return max((one.gap for one in played), default=0.0)
 
 
-def render(played: Sequence[Played]) -> str:
+def render(played: Sequence[Played], raced: Sequence[Played] = ()) -> str:
     """The page."""
-    gaps = sum(one.gap > 0 for one in played)
-    lines = [_INTRODUCTION, "| calls played | " + " | ".join(sums(played)) + " |", "|---" * 5 + "|"]
-    lines.append(f"| {len(played)} | " + " | ".join(map(str, sums(played).values())) + " |\n")
-    lines.append(f"Longest gap at a join of attended calls ({gaps} joins): {longest_gap(played) * 1000:.0f} ms.\n")
-    for mode in Mode:
-        lines += [
-            f"## {mode.value}\n",
-            "| the person | the caller | asked for by | heard | ended with |",
-            "|---" * 5 + "|",
-        ]
-        lines += [_row(*group) for group in _groups([one for one in played if one.case.mode is mode])]
-        lines.append("")
+    everything = [*played, *raced]
+    gaps = sum(one.gap > 0 for one in everything)
+    lines = [_INTRODUCTION, "| calls played | " + " | ".join(sums(everything)) + " |", "|---" * 5 + "|"]
+    lines.append(f"| {len(everything)} | " + " | ".join(map(str, sums(everything).values())) + " |\n")
+    lines.append(f"Longest gap at a join of attended calls ({gaps} joins): {longest_gap(everything) * 1000:.0f} ms.")
+    lines.append(f"Longest silence while a person is called apart: {longest_silence(everything):.2f} s.\n")
+    met = sum(one.bridged > 0 for one in raced)
+    ends = Counter(one.ended for one in raced)
+    told = ", ".join(f"{end} ({count})" for end, count in sorted(ends.items())) or "nothing"
+    lines.append(
+        f"Races, in which caller and person hang up at any moment of an attended call: {len(raced)}, "
+        f"of which {met} met. They ended with: {told}.\n"
+    )
+    for completed in (False, True):
+        for mode in Mode:
+            section = [one for one in played if one.case.mode is mode and one.case.completed is completed]
+            lines += _section(mode, section, completed=completed) if section else []
     return "\n".join(lines)
+
+
+def _section(mode: Mode, played: Sequence[Played], *, completed: bool) -> list[str]:
+    return [
+        f"## {mode.value}{COMPLETED if completed else ''}\n",
+        "| the person | the caller | asked for by | heard | ended with |",
+        "|---" * 5 + "|",
+        *(_row(*group) for group in _groups(played)),
+        "",
+    ]
 
 
 def listed(page: str) -> set[Case]:
     """The cases that a page tells of."""
     found: set[Case] = set()
-    mode = None
+    mode, completed = None, False
     for line in page.splitlines():
         if line.startswith("## "):
-            mode = Mode(line.removeprefix("## "))
+            completed = line.endswith(COMPLETED)
+            mode = Mode(line.removeprefix("## ").removesuffix(COMPLETED))
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         if mode is None or len(cells) != 5 or cells[0] not in set(Human):
             continue
         stays = cells[1] == "stays"
-        found |= {Case(Trigger(name), mode, Human(cells[0]), stays) for name in cells[2].split(", ")}
+        found |= {Case(Trigger(name), mode, Human(cells[0]), stays, completed) for name in cells[2].split(", ")}
     return found
 
 
