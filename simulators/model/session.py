@@ -111,8 +111,7 @@ class Session:
 
     def receive(self, message: str | bytes, now: float) -> list[Output]:
         """A message from the client."""
-        outputs: list[Output] = []
-        cause = None
+        outputs, cause = list[Output](), None
         try:
             content = client_events.decode(message)
             cause = client_events.event_id(content)
@@ -237,8 +236,7 @@ class Session:
             yield from self._noticed(noticed, now)
 
     def _noticed(self, noticed: SpeechStarted | SpeechStopped, now: float) -> Iterator[Event | Output]:
-        detection = self.configuration.turn_detection or {}
-        active = self.active
+        detection, active = self.configuration.turn_detection or {}, self.active
         match noticed:
             case SpeechStarted(ms):
                 self._speech = (self._new_id("item"), ms)
@@ -250,8 +248,7 @@ class Session:
                 self._idle_ends = math.inf
             case SpeechStopped(ms):
                 assert self._speech is not None, "speech stops only after it has started"
-                item_id, start = self._speech
-                self._speech = None
+                (item_id, start), self._speech = self._speech, None
                 yield {"type": "input_audio_buffer.speech_stopped", "audio_end_ms": ms, "item_id": item_id}
                 yield from self._commit(item_id, self._audio.take(start, ms))
                 if detection["create_response"]:
@@ -275,12 +272,10 @@ class Session:
         yield Hear(item_id, sound)
 
     def _create(self, event: client_events.ResponseCreate) -> Iterator[Event | Output]:
-        occasion = prompting.occasion(self.conversation, first=not self._has_responded)
-        yield from self._respond(event.response, occasion)
+        yield from self._respond(event.response, prompting.occasion(self.conversation, first=not self._has_responded))
 
     def _respond(self, settings: client_events.ResponseSettings | None, occasion: Occasion) -> Iterator[Event | Output]:
-        aside = settings is not None and settings.conversation == "none"
-        active = self.active
+        aside, active = settings is not None and settings.conversation == "none", self.active
         if active is not None and not aside:
             message = (
                 f"Conversation already has an active response in progress: {active.response_id}. "
@@ -291,8 +286,7 @@ class Session:
             settings, occasion, self.configuration, self.conversation, new_id=self._new_id, pace=self._terms.pace
         )
         self.responses[response.response_id] = response
-        self._has_responded = True
-        self._idle_ends = math.inf
+        self._has_responded, self._idle_ends = True, math.inf
         yield {"type": "response.created", "response": response.shown()}
         yield {"type": "rate_limits.updated", "rate_limits": prompting.RATE_LIMITS}
         yield Think(response.response_id)
