@@ -43,7 +43,6 @@ class ModelAddress:
     turns: asyncio.Semaphore
 
 
-Clock = Callable[[], float]
 LogEvent = Callable[[Event, dict[str, Any]], None]
 
 
