@@ -133,13 +133,13 @@ async def run(
         carrier.exchange.variants = Variants(ring_grace_seconds=0)
         carrier.numbers[_NUMBER] = Number(voice_url=f"{stack.webhook}/voice/incoming")
         while len(moved) < calls:
-            moved += await _wave(stack, carrier, log, min(at_once, calls - len(moved)), since=len(moved))
+            moved += await _wave(stack, carrier, log, min(at_once, calls - len(moved)), since=len(moved), of=calls)
         for relay in stack.relays:
             relay.left_behind = 0  # nobody is: each has gone on
     return Result(tuple(moved))
 
 
-async def _wave(stack: LocalStack, carrier: Carrier, log: EventLog, calls: int, *, since: int) -> list[Moved]:
+async def _wave(stack: LocalStack, carrier: Carrier, log: EventLog, calls: int, *, since: int, of: int) -> list[Moved]:
     """All calls at the first relay, which then must go; the next wave begins at the other."""
     front = stack.front
     assert front, "there are two relays"
@@ -158,7 +158,8 @@ async def _wave(stack: LocalStack, carrier: Carrier, log: EventLog, calls: int, 
     relay = next(one for one in stack.relays if one.port == ports[0])
     leaving = asyncio.create_task(relay.stop(DRAIN_SECONDS + 20.0))
     await asyncio.gather(*(call.ended for call in placed), leaving)
-    await relay.start()
+    if since + calls < of:
+        await relay.start()
     front.behind = [*ports[1:], *ports[:1]]
     return [_judged(caller, call) for caller, call in zip(callers, placed, strict=True)]
 
