@@ -30,6 +30,7 @@ def main(argv: list[str] | None = None) -> int:
     escalation.add_argument("--races", type=int, default=100, help="how many attended calls both sides hang up in")
     chaos = commands.add_parser("chaos", help="break everything during calls, and write docs/reference/faults.md")
     chaos.add_argument("--quick", action="store_true", help="a few rows, a few calls, no page")
+    chaos.add_argument("--calls-only", action="store_true", help="play, and run no tests")
     chaos.add_argument("--rows", default="", help="some rows only, between commas: R3,R15")
     chaos.add_argument("--calls", type=int, default=0, help="so many calls a row")
     chaos.add_argument("--at-once", type=int, default=16, help="how many calls are up at the same time")
@@ -59,6 +60,7 @@ def main(argv: list[str] | None = None) -> int:
                 Campaign(
                     rows=frozenset(row for row in arguments.rows.split(",") if row),
                     quick=arguments.quick,
+                    calls_only=arguments.calls_only,
                     at_once=arguments.at_once,
                     calls=arguments.calls,
                     seed=arguments.seed,

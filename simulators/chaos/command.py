@@ -21,7 +21,8 @@ class Campaign:
 
     Attributes:
         rows: the criteria; empty is all, and only then the page in docs/ is written.
-        quick: a few rows with a few calls, and no tests.
+        quick: a few rows with a few calls, and nothing else.
+        calls_only: no tests and no storms.
         at_once: how many calls are up together.
         calls: how many a row, instead of its own number; 0 is its own.
         seed: what random moments are drawn from.
@@ -30,10 +31,16 @@ class Campaign:
 
     rows: frozenset[str] = frozenset()
     quick: bool = False
+    calls_only: bool = False
     at_once: int = 16
     calls: int = 0
     seed: int = 1
     folder: Path | None = None
+
+    @property
+    def proves(self) -> bool:
+        """Whether tests and storms are run too."""
+        return not (self.quick or self.calls_only)
 
     def plays(self) -> list[Play]:
         """The rows to play, with their numbers."""
@@ -54,14 +61,14 @@ def run(campaign: Campaign, environ: Mapping[str, str]) -> int:
     began = time.monotonic()
     played = asyncio.run(_play(campaign, environ))
     rows = [row for row in ALL if row in campaign.rows] or list(ALL)
-    tested = {} if campaign.quick else asyncio.run(proofs.tests(rows))
-    storms = [] if campaign.quick else asyncio.run(proofs.storms(rows, campaign.calls or proofs.STORM_RUNS))
+    tested = asyncio.run(proofs.tests(rows)) if campaign.proves else {}
+    storms = asyncio.run(proofs.storms(rows, campaign.calls or proofs.STORM_RUNS)) if campaign.proves else []
     lines = [*map(page.of_play, played), *map(page.of_storm, storms)]
     soaked = next((page.soak(one) for one in played if one.play.brief), {})
     minutes = (time.monotonic() - began) / 60
     runs = sum(line.runs for line in lines)
     how = f"This run: {runs} calls and requests in {minutes:.0f} minutes, seed {campaign.seed}."
-    whole = not (campaign.quick or campaign.rows or campaign.calls)
+    whole = campaign.proves and not (campaign.rows or campaign.calls)
     if folder := (ROOT / page.PATH).parent if whole else campaign.folder:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / page.PATH.name).write_text(page.render(lines, tested, soaked, how), encoding="utf-8")

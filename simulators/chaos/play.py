@@ -7,7 +7,7 @@ import random
 import resource
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -20,7 +20,6 @@ from simulators.chaos.ear import Outcome, judge
 from simulators.chaos.rows import Play
 from simulators.escalation import heard
 from simulators.escalation.cases import PERSON_HZ
-from simulators.event_log import EventLog
 from simulators.faults.levers import StackLevers
 from simulators.settings import Settings
 from simulators.stack import LocalStack, local_stack
@@ -60,29 +59,43 @@ class Played:
     lag_ms: Sequence[int]
 
 
-class Stage:
-    """A running stack and its events."""
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the log tells, from any thread: calls that asked for a person, and the relays' loop lag in ms."""
 
-    def __init__(self, stack: LocalStack, carrier: Carrier, levers: StackLevers, log: EventLog, lag: list[int]) -> None:
+    asked: set[str] = field(default_factory=set)
+    lag_ms: list[int] = field(default_factory=list)
+
+    def __call__(self, line: Mapping[str, object]) -> None:
+        """Take a line."""
+        values = line.get(Metric.LOOP_LAG_MS.value)
+        self.lag_ms.extend(values if isinstance(values, list) else [])
+        if line.get("event") == events.HANDOFF_ASKED.name:
+            self.asked.add(str(line["call_sid"]))
+
+
+class Stage:
+    """A running stack and what its log tells."""
+
+    def __init__(self, stack: LocalStack, carrier: Carrier, levers: StackLevers, told: Told) -> None:
         self._stack = stack
         self._carrier = carrier
         self._levers = levers
-        self._log = log
-        self._lag = lag
+        self._told = told
 
     async def row(self, play: Play, calls: int, *, at_once: int, seed: int) -> Played:
         """Play so many calls of a row, in waves; moments are drawn from `seed`."""
         rng = random.Random(f"{play.row} {play.fault} {seed}")
         outcomes: list[Outcome] = []
         left, relay = 0, [Relay.of(self._stack.relay.pid)]
-        self._lag.clear()
+        self._told.lag_ms.clear()
         while len(outcomes) < calls:
             wave = await self._wave(play, min(at_once, calls - len(outcomes)), rng)
             left += await self._left_open()
             outcomes += [await asyncio.to_thread(self._judge, call, caller) for call, caller in wave]
             await self._stack.relay.ready()
             relay.append(Relay.of(self._stack.relay.pid))
-        return Played(play, outcomes, left, relay, list(self._lag))
+        return Played(play, outcomes, left, relay, list(self._told.lag_ms))
 
     async def _wave(self, play: Play, calls: int, rng: random.Random) -> list[tuple[Call, Caller]]:
         struck, mend = asyncio.Event(), None
@@ -111,10 +124,13 @@ class Stage:
 
     def _judge(self, call: Call, caller: Caller) -> Outcome:
         """Judged late, so that a leg that comes late counts."""
-        wanted = events.HANDOFF_ASKED.name
-        asked = any(one["event"] == wanted and one.get("call_sid") == call.sid for one in self._log.events)
         outcome = judge(
-            call.mouth, call.ear, satisfied=caller.satisfied, legs=len(call.legs), asked=asked, call_sid=call.sid
+            call.mouth,
+            call.ear,
+            satisfied=caller.satisfied,
+            legs=len(call.legs),
+            asked=call.sid in self._told.asked,
+            call_sid=call.sid,
         )
         call.open_line.mouth.clear()  # a campaign hears hours of them
         call.open_line.ear.clear()
@@ -137,14 +153,8 @@ async def stage(environ: Mapping[str, str]) -> AsyncIterator[Stage]:
         StackError: it cannot start.
     """
     settings = replace(Settings.from_env({}), webhook_port=0, relay_port=0, drain_seconds=8)
-    log, lag = EventLog(), list[int]()
-
-    def sink(line: Mapping[str, object]) -> None:
-        values = line.get(Metric.LOOP_LAG_MS.value)
-        lag.extend(values if isinstance(values, list) else [])
-        log(line)
-
-    async with local_stack(settings, environ, sink, mind=AnsweringMind, breakable=True) as stack:
+    told = Told()
+    async with local_stack(settings, environ, told, mind=AnsweringMind, breakable=True) as stack:
         carrier, levers = stack.carrier, stack.levers
         assert carrier, "the carrier is a stand-in here"
         assert levers, "the stack was made to be broken"
@@ -156,4 +166,4 @@ async def stage(environ: Mapping[str, str]) -> AsyncIterator[Stage]:
         carrier.numbers[_CALLED] = Number(
             voice_url=f"{stack.webhook}/voice/incoming", status_callback=f"{stack.webhook}/voice/call-status"
         )
-        yield Stage(stack, carrier, levers, log, lag)
+        yield Stage(stack, carrier, levers, told)
