@@ -33,7 +33,7 @@ def main(argv: list[str] | None = None) -> int:
     chaos.add_argument("--calls-only", action="store_true", help="play, and run no tests")
     chaos.add_argument("--rows", default="", help="some rows only, between commas: R3,R15")
     chaos.add_argument("--calls", type=int, default=0, help="so many calls a row")
-    chaos.add_argument("--at-once", type=int, default=16, help="how many calls are up at the same time")
+    chaos.add_argument("--at-once", type=int, default=12, help="how many calls are up at the same time")
     chaos.add_argument("--seed", type=int, default=1, help="what the random moments are drawn from")
     chaos.add_argument("--folder", type=Path, help="where a part of a campaign leaves its page")
     move = commands.add_parser("move", help="move calls amid a sentence from one relay to another, and count")

@@ -7,8 +7,7 @@ from typing import Final
 
 from simulators import audio
 from simulators.carrier import Line
-from simulators.escalation import heard
-from simulators.escalation.mind import AGENT_HZ
+from simulators.chaos.ear import AGENT_HZ, sounds
 from simulators.model import Prompt, Say, Turn
 from simulators.voices import Voice, speak
 
@@ -51,7 +50,7 @@ class Caller:
             if line.bridged:
                 await self._meet(line)
                 return
-            spoke = "the agent" in heard.sounds(bytes(line.ear[since:]))
+            spoke = "the agent" in sounds(bytes(line.ear[since:]))
             since = len(line.ear)
             line.hearing.heard = False
             if not spoke:

@@ -32,7 +32,7 @@ class Campaign:
     rows: frozenset[str] = frozenset()
     quick: bool = False
     calls_only: bool = False
-    at_once: int = 16
+    at_once: int = 12
     calls: int = 0
     seed: int = 1
     folder: Path | None = None
@@ -62,7 +62,7 @@ def run(campaign: Campaign, environ: Mapping[str, str]) -> int:
     played = asyncio.run(_play(campaign, environ))
     rows = [row for row in ALL if row in campaign.rows] or list(ALL)
     tested = asyncio.run(proofs.tests(rows)) if campaign.proves else {}
-    storms = asyncio.run(proofs.storms(rows, campaign.calls or proofs.STORM_RUNS)) if campaign.proves else []
+    storms = asyncio.run(proofs.storms(rows, campaign.calls)) if campaign.proves else []
     lines = [*map(page.of_play, played), *map(page.of_storm, storms)]
     soaked = next((page.soak(one) for one in played if one.play.brief), {})
     minutes = (time.monotonic() - began) / 60

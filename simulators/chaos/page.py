@@ -133,7 +133,7 @@ def of_storm(storm: Storm) -> Line:
     unmet = [f"{storm.doubled} doubled"] * bool(storm.doubled) + [f"{storm.lost} lost"] * bool(storm.lost)
     return Line(
         row=storm.row,
-        fault=STORMS[storm.row],
+        fault=STORMS[storm.row][0],
         runs=storm.runs,
         heard="(virtual time)",
         longest=None,

@@ -18,6 +18,7 @@ from simulators.carrier import Call, Callee, Carrier, Number, Variants
 from simulators.chaos.caller import AnsweringMind, Caller
 from simulators.chaos.ear import Outcome, judge
 from simulators.chaos.rows import Play
+from simulators.deployed.ecs_agent import EcsAgent
 from simulators.escalation import heard
 from simulators.escalation.cases import PERSON_HZ
 from simulators.faults.levers import StackLevers
@@ -154,7 +155,10 @@ async def stage(environ: Mapping[str, str]) -> AsyncIterator[Stage]:
     """
     settings = replace(Settings.from_env({}), webhook_port=0, relay_port=0, drain_seconds=8)
     told = Told()
-    async with local_stack(settings, environ, told, mind=AnsweringMind, breakable=True) as stack:
+    async with (
+        _ecs_agent() as uri,
+        local_stack(settings, {**environ, "ECS_AGENT_URI": uri}, told, mind=AnsweringMind, breakable=True) as stack,
+    ):
         carrier, levers = stack.carrier, stack.levers
         assert carrier, "the carrier is a stand-in here"
         assert levers, "the stack was made to be broken"
@@ -167,3 +171,13 @@ async def stage(environ: Mapping[str, str]) -> AsyncIterator[Stage]:
             voice_url=f"{stack.webhook}/voice/incoming", status_callback=f"{stack.webhook}/voice/call-status"
         )
         yield Stage(stack, carrier, levers, told)
+
+
+@asynccontextmanager
+async def _ecs_agent() -> AsyncIterator[str]:
+    """What makes a relay tell how late its loop is: outside of ECS nobody would read it."""
+    agent = EcsAgent()
+    try:
+        yield await agent.start()
+    finally:
+        await agent.stop()

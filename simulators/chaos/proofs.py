@@ -20,7 +20,6 @@ from typing import Final
 from simulators.chaos.rows import STORMS
 from simulators.settings import ROOT
 
-STORM_RUNS: Final = 10_000
 _ROWS: Final = re.compile(r"_([SR]\d+)(?=_)")
 
 
@@ -68,10 +67,10 @@ async def tests(rows: Iterable[str]) -> dict[str, NamedTests]:
         return by_row(report.read_text(encoding="utf-8")) if report.exists() else {}
 
 
-async def storms(rows: Iterable[str], runs: int) -> list[Storm]:
-    """Let the storms of these rows pass, side by side."""
+async def storms(rows: Iterable[str], runs: int = 0) -> list[Storm]:
+    """Let the storms of these rows pass, side by side; `runs` a row instead of its own number, if not 0."""
     chosen = [row for row in STORMS if row in {*rows}]
-    outputs = await asyncio.gather(*(_run("tests.functions.storm", row, str(runs)) for row in chosen))
+    outputs = await asyncio.gather(*(_run("tests.functions.storm", row, str(runs or STORMS[row][1])) for row in chosen))
     told = [json.loads(output.splitlines()[-1]) for output in outputs]
     return [Storm(row, one["runs"], one["doubled"], one["lost"]) for row, one in zip(chosen, told, strict=True)]
 

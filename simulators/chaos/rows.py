@@ -50,20 +50,20 @@ PLAYS: Final = (
     Play("control", "none; callers press 0", "", "", 40, 1.0 + TURN_SECONDS, asks=True, ends=frozenset({"person"})),
     Play("R1", "the model refuses (503)", "model", "refuses", 60, 1.5 + TURN_SECONDS, from_start=True),
     Play("R2", "the model accepts and says nothing", "model", "stall", 40, 3.0, from_start=True),
-    Play("R3", "the model's connection is closed (FIN)", "model", "closes", 200, 1.0 + TURN_SECONDS),
-    Play("R3", "the model's connection is reset (RST), and it stays away", "model", "dies", 200, 1.0 + TURN_SECONDS),
+    Play("R3", "the model's connection is closed (FIN)", "model", "closes", 100, 1.0 + TURN_SECONDS),
+    Play("R3", "the model's connection is reset (RST), and it stays away", "model", "dies", 100, 1.0 + TURN_SECONDS),
     Play("R4", "a black hole before the model", "model", "black_hole", 40, 7.0),
     Play("R6", "responses fail: rate limit", "model", "fails", 40, 4.0),
     Play("R7", "the model answers without sound", "model", "mute", 40, 8.0 + TURN_SECONDS),
     Play("R7", "the model answers with zeros", "model", "zeros", 40, 8.0 + TURN_SECONDS),
-    Play("R9", "the carrier's socket is reset", "network", "dies", 200, 3.0),
+    Play("R9", "the carrier's socket is reset", "network", "dies", 100, 3.0),
     Play("R14", "SIGTERM", "relay", "term", 100, 3.0, at_once=100),
     Play("R15", "kill -9 of the relay", "relay", "kill", 200, 3.0),
     Play("R16", "SIGSTOP of the relay", "relay", "stop", 50, 15.0),
     Play("R17", "the queue answers 503", "queue", "down", 60, 4.0, asks=True),
-    Play("R17", "the queue answers late (1.5 s)", "queue", "slow", 40, 4.0, asks=True),
-    Play("R22", "Twilio's API answers 500", "carrier", "fails", 40, 10.0, asks=True),
-    Play("R22", "Twilio's API answers 429", "carrier", "refuses", 40, 10.0, asks=True),
+    Play("R17", "the queue answers late (1.5 s)", "queue", "slow", 24, 4.0, asks=True),
+    Play("R22", "Twilio's API answers 500", "carrier", "fails", 24, 10.0, asks=True),
+    Play("R22", "Twilio's API answers 429", "carrier", "refuses", 24, 10.0, asks=True),
     Play("R35", "the ledger answers 503", "ledger", "down", 40, 4.0, from_start=True),
     Play("R35", "the ledger goes down during the call", "ledger", "down", 40, 4.0, asks=True),
     Play("R36", "soak: short calls", "", "", 1000, 3.0, brief=True, ends=frozenset({"agent"})),
@@ -71,9 +71,9 @@ PLAYS: Final = (
 QUICK: Final = frozenset({("R3", "dies"), ("R15", "kill")})
 QUICK_CALLS: Final = 3
 
-STORMS: Final[dict[str, str]] = {
-    "R18": "copies of a request, 1 to 5, overlapping",
-    "R21": "the function is killed anywhere, copies follow",
-    "R22": "429, 5xx, timeouts, accepted or not",
+STORMS: Final[dict[str, tuple[str, int]]] = {
+    "R18": ("copies of a request, 1 to 5, overlapping", 1_000),
+    "R21": ("the function is killed anywhere, copies follow", 10_000),
+    "R22": ("429, 5xx, timeouts, accepted or not", 10_000),
 }
 """Rows whose thousands run in virtual time: `python -m tests.functions.storm`."""

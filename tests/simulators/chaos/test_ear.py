@@ -3,10 +3,10 @@ from __future__ import annotations
 import pytest
 
 from simulators import audio
-from simulators.chaos.ear import judge
+from simulators.chaos.ear import AGENT_HZ, judge, sounds
 from simulators.escalation.cases import PERSON_HZ
 from simulators.escalation.heard import OPERATOR_HZ
-from simulators.escalation.mind import AGENT_HZ
+from simulators.voices import Voice, speak
 
 AGENT, PERSON, SENTENCE = (audio.tone([hz], 600) for hz in (AGENT_HZ, PERSON_HZ, OPERATOR_HZ))
 RINGING = audio.tone([440, 480], 1200)
@@ -50,3 +50,8 @@ def test_who_is_rung_twice_is_doubled_and_who_asked_in_vain_is_lost() -> None:
     assert (twice.doubled, twice.lost) == (True, False)
     vain = judge(b"", AGENT, satisfied="", legs=0, asked=True, call_sid="CA1")
     assert (vain.doubled, vain.lost) == (False, True)
+
+
+def test_a_voice_is_a_line_of_ours_and_never_taken_for_agent_person_or_ringing() -> None:
+    for voice in (Voice.AGENT, Voice.OPERATOR):
+        assert sounds(speak("I am sorry, we were interrupted. Please stay on the line.", voice)) == ["our line"]
