@@ -25,6 +25,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from contracts.breaker import Breakers
 from contracts.directory import DirectoryRefused
 from contracts.ledger import Ledger
 from functions.environment import EnvironmentRefused
@@ -64,6 +65,7 @@ class LocalStack:
     auth_token: str
     queue_url: str
     ledger: Ledger
+    breakers: Breakers
     relay: RelayProcess
     relays: tuple[RelayProcess, ...]
     front: Front | None
@@ -150,6 +152,7 @@ async def local_stack(
             auth_token=settings.auth_token,
             queue_url=resources.queue_url,
             ledger=Ledger(clients("dynamodb"), resources.ledger_table, time.time),
+            breakers=Breakers(clients("dynamodb"), resources.ledger_table, time.time),
             relay=relay,
             relays=every,
             front=front,

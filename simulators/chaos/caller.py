@@ -68,6 +68,6 @@ class Caller:
 
     async def _meet(self, line: Line) -> None:
         before = line.hearing.sound_ms
-        await line.until(lambda: line.hearing.sound_ms - before >= 300)
+        await line.until(lambda: line.hearing.sound_ms - before >= 600)
         self.satisfied = "person"
         await line.hang_up()

@@ -25,7 +25,7 @@ _SOUNDS: Final = {
     PERSON_HZ: "the person",
 }
 _NEAR_HZ: Final = 20
-_STEADY: Final = 3  # frames: a voice may pass through any pitch, and rests on none
+_STEADY: Final = 5  # frames: a voice may pass through any pitch, and rests on none
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ def own_to_the_ringing(ear: bytes, gap: silence.Gap) -> bool:
     if gap.length > _PAUSE_SECONDS:
         return False
     begin, end = (int(at * 1000) * audio.BYTES_PER_MS for at in (gap.start, gap.start + gap.length))
-    before, after = sounds(ear[max(0, begin - 4 * _FRAME) : begin]), sounds(ear[end : end + 4 * _FRAME])
+    before, after = sounds(ear[max(0, begin - 8 * _FRAME) : begin]), sounds(ear[end : end + 8 * _FRAME])
     return before[-1:] == ["ringing"] and after[:1] in (["ringing"], ["the person"])
 
 

@@ -76,13 +76,16 @@ class Told:
 
 
 class Stage:
-    """A running stack and what its log tells."""
+    """A running stack and what its log tells. Calls begin at the first of two relays, which alone is ever struck."""
 
     def __init__(self, stack: LocalStack, carrier: Carrier, levers: StackLevers, told: Told) -> None:
         self._stack = stack
         self._carrier = carrier
         self._levers = levers
         self._told = told
+        assert stack.front, "there are two relays"
+        self._front = stack.front
+        self._ports = list(stack.front.behind)
 
     async def row(self, play: Play, calls: int, *, at_once: int, seed: int) -> Played:
         """Play so many calls of a row, in waves; moments are drawn from `seed`."""
@@ -100,6 +103,10 @@ class Stage:
 
     async def _wave(self, play: Play, calls: int, rng: random.Random) -> list[tuple[Call, Caller]]:
         struck, mend = asyncio.Event(), None
+        front, (one, *others) = self._front, self._ports
+        front.behind = [one]
+        # What the wave before has shown the fleet would spare these callers the fault.
+        await asyncio.to_thread(self._stack.breakers.worked)
         if play.from_start and play.who:
             mend = self._levers.pull(play.who, play.what)
             struck.set()
@@ -108,6 +115,7 @@ class Stage:
         if not struck.is_set():
             await asyncio.sleep(0 if play.brief else spread + rng.uniform(0, 3))
             mend = self._levers.pull(play.who, play.what) if play.who else None
+            front.behind = [*others, one]
             struck.set()
         try:
             return await asyncio.gather(*playing)
@@ -153,7 +161,7 @@ async def stage(environ: Mapping[str, str]) -> AsyncIterator[Stage]:
     Raises:
         StackError: it cannot start.
     """
-    settings = replace(Settings.from_env({}), webhook_port=0, relay_port=0, drain_seconds=8)
+    settings = replace(Settings.from_env({}), webhook_port=0, relay_port=0, drain_seconds=2, relays=2)
     told = Told()
     async with (
         _ecs_agent() as uri,
