@@ -108,7 +108,7 @@ class LiveConfig:
         self._spawn = spawn
         self._lock = Lock()
         self._polling: Event | None = None
-        self._polled_at = float("-inf")
+        self._polled_at = self._patient_until = float("-inf")
         self._reachable = True
         self._known: dict[str, Edition] = {}
 
@@ -119,12 +119,14 @@ class LiveConfig:
                 return self._current
             polling, begins = self._polling or Event(), self._polling is None
             self._polling = polling
+            if begins:
+                self._patient_until = self._now() + WAIT_SECONDS
         if begins and self._feed.interval:
             self._spawn(lambda: self._poll(polling))
-            if self._reachable:
-                polling.wait(WAIT_SECONDS)
         elif begins:
             self._poll(polling)  # a look at a file
+        if self._reachable:  # whoever asked first: calls that begin together get the same
+            polling.wait(self._patient_until - self._now())
         return self._current
 
     def begin(self) -> str:

@@ -6,7 +6,7 @@ import io
 import json
 from collections.abc import Callable
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event, Thread, current_thread
 from typing import Any
 
 import pytest
@@ -147,6 +147,28 @@ def test_a_call_that_begins_when_news_are_due_waits_for_them() -> None:
     world.now += 15
     asked.set()
     assert world.name == "pushed"
+
+
+def test_a_call_that_begins_while_another_waits_for_news_waits_for_the_same() -> None:
+    world, asked = World(later=True), Event()
+    world.feed.answers = [text("pushed")]
+    first, spawn = Thread(target=world.config.current), world.config._spawn
+
+    def told(work: Callable[[], None]) -> None:
+        spawn(work)
+        asked.set()
+
+    def clock() -> float:
+        if world.waiting and current_thread() is not first:  # how long to wait is being reckoned: now they come
+            Thread(target=world.catch_up).start()
+        return world.now
+
+    world.config._spawn, world.config._now = told, clock
+    first.start()
+    assert asked.wait(5)
+    assert world.name == "pushed"
+    first.join(5)
+    assert len(world.feed.asked) == 1
 
 
 def test_a_service_that_is_away_costs_one_wait_and_one_line() -> None:
