@@ -23,7 +23,7 @@ from simulators import audio
 from simulators.carrier import Call, Carrier, Line, Number, Variants
 from simulators.escalation import heard
 from simulators.escalation.mind import AGENT_HZ, pitch, voice
-from simulators.event_log import EventLog
+from simulators.event_log import Event, EventLog
 from simulators.model import Occasion, Prompt, Say, Turn
 from simulators.settings import Settings
 from simulators.stack import LocalStack, local_stack
@@ -187,15 +187,23 @@ class _Caller:
         await line.hears(_AMID_MS)
         self.amid.set()
         sid = await self.call_sid
-        self.moved = await self._log.first(lambda _: self._again(sid), _GUARD_SECONDS) is not None
+        self.moved = await self._log.first(_Again(sid), _GUARD_SECONDS) is not None
         await line.hears(_AFTER_MS)
         await line.hang_up()
 
-    def _again(self, sid: str) -> bool:
-        """Whether the agent has been heard since the second visit began."""
-        mine = [event["event"] for event in self._log.events if event.get("call_sid") == sid]
-        second = [place for place, name in enumerate(mine) if name == events.MEDIA_ACCEPTED.name][1:]
-        return bool(second) and events.RESPONSE_AUDIO.name in mine[second[0] :]
+
+class _Again:
+    """Told every event in order: whether the agent is heard in a second visit."""
+
+    def __init__(self, call_sid: str) -> None:
+        self._call_sid = call_sid
+        self._visits = 0
+
+    def __call__(self, event: Event) -> bool:
+        if event.get("call_sid") != self._call_sid:
+            return False
+        self._visits += event["event"] == events.MEDIA_ACCEPTED.name
+        return self._visits > 1 and event["event"] == events.RESPONSE_AUDIO.name
 
 
 def _judged(caller: _Caller, call: Call) -> Moved:
