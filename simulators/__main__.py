@@ -32,6 +32,7 @@ def main(argv: list[str] | None = None) -> int:
     chaos.add_argument("--quick", action="store_true", help="a few rows, a few calls, no page")
     chaos.add_argument("--calls-only", action="store_true", help="play, and run no tests")
     chaos.add_argument("--rows", default="", help="some rows only, between commas: R3,R15")
+    chaos.add_argument("--again", action="store_true", help="write those rows into the page, in place of what it had")
     chaos.add_argument("--calls", type=int, default=0, help="so many calls a row")
     chaos.add_argument("--at-once", type=int, default=12, help="how many calls are up at the same time")
     chaos.add_argument("--seed", type=int, default=1, help="what the random moments are drawn from")
@@ -59,6 +60,7 @@ def main(argv: list[str] | None = None) -> int:
             return run(
                 Campaign(
                     rows=frozenset(row for row in arguments.rows.split(",") if row),
+                    again=arguments.again,
                     quick=arguments.quick,
                     calls_only=arguments.calls_only,
                     at_once=arguments.at_once,

@@ -20,7 +20,8 @@ class Campaign:
     """What is to be run.
 
     Attributes:
-        rows: the criteria; empty is all, and only then the page in docs/ is written.
+        rows: the criteria; empty is all, and then the page in docs/ is written.
+        again: write there, too, what comes of `rows` alone, in place of what came of them before.
         quick: a few rows with a few calls, and nothing else.
         calls_only: no tests and no storms.
         at_once: how many calls are up together.
@@ -30,6 +31,7 @@ class Campaign:
     """
 
     rows: frozenset[str] = frozenset()
+    again: bool = False
     quick: bool = False
     calls_only: bool = False
     at_once: int = 12
@@ -64,19 +66,26 @@ def run(campaign: Campaign, environ: Mapping[str, str]) -> int:
     tested = asyncio.run(proofs.tests(rows)) if campaign.proves else {}
     storms = asyncio.run(proofs.storms(rows, campaign.calls)) if campaign.proves else []
     lines = [*map(page.of_play, played), *map(page.of_storm, storms)]
-    soaked = next((page.soak(one) for one in played if one.play.brief), {})
     minutes = (time.monotonic() - began) / 60
-    runs = sum(line.runs for line in lines)
-    how = f"This run: {runs} calls and requests in {minutes:.0f} minutes, seed {campaign.seed}."
-    whole = campaign.proves and not (campaign.rows or campaign.calls)
-    if folder := (ROOT / page.PATH).parent if whole else campaign.folder:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / page.PATH.name).write_text(page.render(lines, tested, soaked, how), encoding="utf-8")
-        data = json.dumps(page.as_data(lines, tested, soaked, how), indent=1)
-        (folder / page.PATH.with_suffix(".json").name).write_text(f"{data}\n", encoding="utf-8")
+    how = f"{sum(line.runs for line in lines)} calls and requests in {minutes:.0f} minutes, seed {campaign.seed}."
+    soaked = next((page.soak(one) for one in played if one.play.brief), {})
+    _write(campaign, page.Findings(how=how, calls=lines, tests=tested, soak=soaked))
     failed = [test for found in tested.values() for test in found.failed]
     _say(f"{how} {sum(bool(line.unmet) for line in lines)} of {len(lines)} rows not met; {len(failed)} tests failed")
     return 1 if failed or any(line.unmet for line in lines) else 0
+
+
+def _write(campaign: Campaign, found: page.Findings) -> None:
+    whole = campaign.proves and not (campaign.rows or campaign.calls)
+    folder = (ROOT / page.PATH).parent if whole or campaign.again else campaign.folder
+    if folder is None:
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    data = folder / page.PATH.with_suffix(".json").name
+    if campaign.again:
+        found = page.Findings.of_data(json.loads(data.read_text(encoding="utf-8"))).again(found)
+    (folder / page.PATH.name).write_text(found.render(), encoding="utf-8")
+    data.write_text(f"{json.dumps(found.as_data(), indent=1)}\n", encoding="utf-8")
 
 
 async def _play(campaign: Campaign, environ: Mapping[str, str]) -> Sequence[Played]:
@@ -89,10 +98,10 @@ async def _play(campaign: Campaign, environ: Mapping[str, str]) -> Sequence[Play
             at_once = play.at_once or campaign.at_once
             one = await running.row(play, play.calls, at_once=at_once, seed=campaign.seed)
             line = page.of_play(one)
-            ends = ", ".join(f"{name} {count}" for name, count in line.ends.items())
+            ends = ", ".join(f"{name} {count}" for name, count in line.ended_with.items())
             _say(
                 f"{play.row:8}{play.fault}: {line.runs} calls in {time.monotonic() - began:.0f} s, "
-                f"longest silence {line.longest:.2f} s, ended with {ends}: {line.met}"
+                f"longest silence {line.longest_silence:.2f} s, ended with {ends}: {line.met}"
             )
             played.append(one)
     return played

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -52,9 +52,9 @@ class Line:
     fault: str
     runs: int
     heard: str
-    longest: float | None
-    typical: float | None
-    ends: Mapping[str, int]
+    longest_silence: float | None
+    median_silence: float | None
+    ended_with: Mapping[str, int]
     doubled: int
     lost: int
     leaks: int
@@ -89,9 +89,9 @@ def of_play(played: Played) -> Line:
         fault=play.fault,
         runs=len(outcomes),
         heard=", ".join(common[-6:]) or "nothing",
-        longest=max(silences),
-        typical=float(np.median(silences)),
-        ends=dict(ends.most_common()),
+        longest_silence=max(silences),
+        median_silence=float(np.median(silences)),
+        ended_with=dict(ends.most_common()),
         doubled=doubled,
         lost=lost,
         leaks=played.left_open,
@@ -136,9 +136,9 @@ def of_storm(storm: Storm) -> Line:
         fault=STORMS[storm.row][0],
         runs=storm.runs,
         heard="(virtual time)",
-        longest=None,
-        typical=None,
-        ends={"person": storm.runs - storm.lost},
+        longest_silence=None,
+        median_silence=None,
+        ended_with={"person": storm.runs - storm.lost},
         doubled=storm.doubled,
         lost=storm.lost,
         leaks=0,
@@ -149,60 +149,83 @@ def of_storm(storm: Storm) -> Line:
 
 def order(line: Line) -> int:
     """Where a line stands."""
-    return ALL.index(line.row) + 1 if line.row in ALL else 0
+    return _place(line.row)
 
 
-def render(lines: Sequence[Line], proved: Mapping[str, NamedTests], soaked: Mapping[str, float], how: str) -> str:
-    """The page; `how` is one sentence about this run."""
-    head = f"| {' | '.join(_HEAD)} | |"
-    page = [_INTRODUCTION, f"{how}\n", "## Calls\n", head, "|---" * (len(_HEAD) + 1) + "|"]
-    page += [_row(line) for line in sorted(lines, key=order)]
-    if soaked:
-        page += ["\nThe soak's relay: " + ", ".join(f"{name} {value:g}" for name, value in soaked.items()) + "."]
-    page += ["\n## Tests\n", "Tests named after each row, each with its control (see `tests/sabotage`).\n"]
-    page += ["| row | passed | |", "|---|---|---|"]
-    page += [f"| {row} | {proved[row].passed} | {_failed(proved[row])} |" for row in ALL if row in proved]
-    if missing := [row for row in ALL if row not in proved and row not in {line.row for line in lines}]:
-        page.append(f"\nNeither played nor tested in this run: {', '.join(missing)}.")
-    return "\n".join(page) + "\n"
+def _place(row: str) -> int:
+    return ALL.index(row) + 1 if row in ALL else 0
 
 
-def as_data(
-    lines: Sequence[Line], proved: Mapping[str, NamedTests], soaked: Mapping[str, float], how: str
-) -> dict[str, Any]:
-    """The same for programs."""
-    return {
-        "how": how,
-        "calls": [
-            {
-                "row": line.row,
-                "fault": line.fault,
-                "runs": line.runs,
-                "heard": line.heard,
-                "longest_silence": line.longest,
-                "median_silence": line.typical,
-                "ended_with": dict(line.ends),
-                "doubled": line.doubled,
-                "lost": line.lost,
-                "leaks": line.leaks,
-                "limit": line.limit,
-                "unmet": list(line.unmet),
-            }
-            for line in sorted(lines, key=order)
-        ],
-        "tests": {
-            row: {"passed": proved[row].passed, "failed": list(proved[row].failed)} for row in ALL if row in proved
-        },
-        "soak": dict(soaked),
-    }
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """All that came of a campaign; `how` is a sentence about the run, `tests` are by row, `soak` as `soak` gives it."""
+
+    how: str
+    calls: Sequence[Line]
+    tests: Mapping[str, NamedTests]
+    soak: Mapping[str, float]
+
+    @classmethod
+    def of_data(cls, data: Mapping[str, Any]) -> Findings:
+        """What `as_data` wrote."""
+        return cls(
+            how=data["how"],
+            calls=[Line(**{**line, "unmet": tuple(line["unmet"])}) for line in data["calls"]],
+            tests={row: NamedTests(one["passed"], tuple(one["failed"])) for row, one in data["tests"].items()},
+            soak=data["soak"],
+        )
+
+    def as_data(self) -> dict[str, Any]:
+        """The same for programs."""
+        return {
+            "how": self.how,
+            "calls": [asdict(line) for line in sorted(self.calls, key=order)],
+            "tests": {row: asdict(self.tests[row]) for row in ALL if row in self.tests},
+            "soak": dict(self.soak),
+        }
+
+    def again(self, newer: Findings) -> Findings:
+        """With the rows that were run again as they came out then."""
+        rows = {line.row for line in newer.calls} | {*newer.tests}
+        played = {line.row for line in newer.calls}
+        return Findings(
+            how=f"{self.how} Run again since: {', '.join(sorted(rows, key=_place))} ({newer.how})",
+            calls=[*(line for line in self.calls if line.row not in played), *newer.calls],
+            tests={**self.tests, **newer.tests},
+            soak=newer.soak or self.soak,
+        )
+
+    def render(self) -> str:
+        """The page."""
+        head = f"| {' | '.join(_HEAD)} | |"
+        page = [_INTRODUCTION, f"{self.how}\n", "## Calls\n", head, "|---" * (len(_HEAD) + 1) + "|"]
+        page += [_row(line) for line in sorted(self.calls, key=order)]
+        if self.soak:
+            page += ["\nThe soak's relay: " + ", ".join(f"{name} {value:g}" for name, value in self.soak.items()) + "."]
+        page += ["\n## Tests\n", "Tests named after each row, each with its control (see `tests/sabotage`).\n"]
+        page += ["| row | passed | |", "|---|---|---|"]
+        page += [
+            f"| {row} | {self.tests[row].passed} | {_failed(self.tests[row])} |" for row in ALL if row in self.tests
+        ]
+        if missing := [row for row in ALL if row not in {*self.tests, *(line.row for line in self.calls)}]:
+            page.append(f"\nNeither played nor tested in this run: {', '.join(missing)}.")
+        return "\n".join(page) + "\n"
 
 
 def _row(line: Line) -> str:
     def seconds(value: float | None) -> str:
         return "-" if value is None else f"{value:.2f} s"
 
-    ends = ", ".join(f"{name} {count}" for name, count in line.ends.items())
-    cells = [line.row, line.fault, line.runs, line.heard, seconds(line.longest), seconds(line.typical), line.limit]
+    ends = ", ".join(f"{name} {count}" for name, count in line.ended_with.items())
+    cells = [
+        line.row,
+        line.fault,
+        line.runs,
+        line.heard,
+        seconds(line.longest_silence),
+        seconds(line.median_silence),
+        line.limit,
+    ]
     return "| " + " | ".join(map(str, [*cells, ends, line.doubled, line.lost, line.leaks, line.met])) + " |"
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 from simulators.chaos import page
 from simulators.chaos.ear import Outcome
 from simulators.chaos.play import Played, Relay
@@ -16,6 +18,14 @@ def played(*outcomes: Outcome, left: int = 0) -> page.Line:
 
 def an_outcome(ended: str = "agent", silence: float = 1.0, legs: int = 0, *, asked: bool = False) -> Outcome:
     return Outcome(("the agent",), ended, silence, legs, asked, "CA1")
+
+
+FINDINGS = page.Findings(
+    how="How.",
+    calls=[played(an_outcome()), page.of_storm(Storm("R18", 10, 1, 0))],
+    tests={"R5": NamedTests(3, ()), "R8": NamedTests(0, ("test_R8_x",))},
+    soak={"rss_mib": 60.0},
+)
 
 
 def test_a_row_whose_calls_were_all_kept_is_met() -> None:
@@ -42,12 +52,22 @@ def test_a_soak_that_grows_is_not_met_and_one_that_does_not_is() -> None:
 
 
 def test_the_page_names_every_row_that_was_neither_played_nor_tested() -> None:
-    lines = [played(an_outcome()), page.of_storm(Storm("R18", 10, 1, 0))]
-    text = page.render(lines, {"R5": NamedTests(3, ()), "R8": NamedTests(0, ("test_R8_x",))}, {}, "How.")
+    text = FINDINGS.render()
     assert "**failed**: test_R8_x" in text
     assert "1 doubled" in text
     named = text.rpartition("Neither played nor tested in this run: ")[2].rstrip(".\n").split(", ")
     assert {*named} == {*ALL} - {"R15", "R18", "R5", "R8"}
+
+
+def test_rows_that_are_run_again_take_the_place_of_what_came_of_them_before() -> None:
+    newer = page.Findings(
+        how="Later.", calls=[played(an_outcome(), an_outcome())], tests={"R8": NamedTests(1, ())}, soak={}
+    )
+    both = page.Findings.of_data(json.loads(json.dumps(FINDINGS.as_data()))).again(newer)
+    assert {line.row: line.runs for line in both.calls} == {"R15": 2, "R18": 10}
+    assert both.tests == {"R5": NamedTests(3, ()), "R8": NamedTests(1, ())}
+    assert both.soak == {"rss_mib": 60.0}
+    assert "R8, R15 (Later.)" in both.render()
 
 
 def test_tests_are_counted_by_the_rows_in_their_names() -> None:
