@@ -166,6 +166,9 @@ class Escalation(Strict):
     )
     failed_turns: int = Field(default=3, ge=0, le=20, description="In a row, or as many tool errors")
     max_call_cost_usd: float = Field(default=0, ge=0, allow_inf_nan=False)
+    silence: Literal["goodbye", "person"] = Field(
+        default="goodbye", description="What follows when the agent has twice asked a silent caller: are you there?"
+    )
 
 
 class Guards(Strict):

@@ -33,6 +33,7 @@ class Reason(StrEnum):
     AGENT_FAILING = "agent_failing"
     TIME_LIMIT = "time_limit"
     SPEND_LIMIT = "spend_limit"
+    CALLER_SILENT = "caller_silent"
 
     @property
     def agent_stays(self) -> bool:

@@ -17,7 +17,11 @@ ASKED_SECONDS = 4.0  # what the model gets to name the best destination for a ca
 
 
 class Escalation:
-    """One visit's triggers. `unpriced`: the model, if a limit of cost is set that cannot be kept."""
+    """One visit's triggers.
+
+    `unpriced`: the model, if a limit of cost is set that cannot be kept. `silent_to_person`: who goes on saying nothing
+    may be unable to speak with a machine, or be heard by it, and goes to a person.
+    """
 
     def __init__(self, agent: AgentFile) -> None:
         settings, default = agent.escalation, agent.default_destination
@@ -25,6 +29,7 @@ class Escalation:
         known = price(agent.model)
         self.unpriced = agent.model if settings.max_call_cost_usd and not known else ""
         self.pledge = Pledge()
+        self.silent_to_person = settings.silence == "person"
         self._failures = Failures(settings.failed_turns)
         self._spending = Spending(settings.max_call_cost_usd, known)
         self._phrases = Phrases(names, default, settings.extra_phrases) if settings.phrases else None

@@ -30,7 +30,7 @@ from containers.media_relay.handoffs import Model
 from containers.media_relay.ladder import LINE_AFTER, fatal
 from containers.media_relay.playout import MOST_LAG
 from containers.media_relay.silence import MOST_PROMPTS, NEVER, RING_AFTER, Turn, Watch
-from contracts import events
+from contracts import events, hunt
 from contracts.transfer import Reason
 
 _CONVERSATION = (
@@ -282,6 +282,10 @@ class Session(Connection):
             return [*self.speech.responses.ask(people.company(self.attended.called), use_tools=False)]
         self.prompts += 1
         if self.prompts > MOST_PROMPTS:
+            wall, directory = now + self.call.epoch, self.brief.directory
+            step = hunt.start(directory, self.brief.default, now=wall, with_agent=False)
+            if self.escalation.silent_to_person and not isinstance(step, hunt.ToAgent):
+                return self._to_default(Reason.CALLER_SILENT, now)
             return self._goodbye(ToEnd("caller_silent"), now)
         self.watch = Watch.over(Turn.AGENT, now)
         return [*self.speech.responses.ask(STILL_THERE, use_tools=False)]

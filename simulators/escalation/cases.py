@@ -35,6 +35,7 @@ class Trigger(StrEnum):
     SILENT = "a silent agent"
     LOST = "a lost agent"
     SPEND = "the spend limit"
+    QUIET = "a silent caller"
     TIME = "the time limit"
 
 
@@ -147,7 +148,12 @@ def agent_file(mode: Mode, *, two: bool) -> dict[str, Any]:
         "greeting": "Hello.",
         "destinations": {"person": person},
         "default_destination": "person",
-        "escalation": {"promise_seconds": 1, "failed_turns": 1, "max_call_cost_usd": SPEND_LIMIT_USD},
+        "escalation": {
+            "promise_seconds": 1,
+            "failed_turns": 1,
+            "max_call_cost_usd": SPEND_LIMIT_USD,
+            "silence": "person",
+        },
         "guards": {"transfers_per_caller_per_day": 1000},
         "limits": {"max_call_minutes": 1},
     }

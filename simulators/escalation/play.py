@@ -181,6 +181,9 @@ class _Caller:
         if trigger is Trigger.KEY:
             await line.press("1")
             return
+        if trigger is Trigger.QUIET:
+            await self._first(events.TRANSFER_DIALLED)
+            return
         await line.say(tone(trigger))
         dialled = asyncio.ensure_future(self._first(events.TRANSFER_DIALLED))
         pause = {Trigger.TIME: 6000, Trigger.LOST: 1500}.get(trigger, 0)  # an agent must be lost more than once

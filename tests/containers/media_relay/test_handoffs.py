@@ -201,6 +201,28 @@ def test_an_agent_that_lets_three_turns_pass_without_a_sound_is_replaced() -> No
     assert wishes(world) == [("reception", Reason.AGENT_FAILING)]
 
 
+def left_alone(world: World) -> World:
+    """The caller says nothing, is asked twice whether they are there, and goes on saying nothing."""
+    for _ in range(2):
+        world.pass_time(PATIENCE[Turn.CALLER])
+        assert "still there" in world.creates[-1].instructions
+        agent_says(world, "Are you still there?")
+    world.pass_time(PATIENCE[Turn.CALLER])
+    return world
+
+
+def test_a_caller_who_goes_on_saying_nothing_goes_to_a_person_where_the_file_says_so() -> None:
+    world = left_alone(met(changed(escalation={"silence": "person"})))
+    assert wishes(world) == [("reception", Reason.CALLER_SILENT)]
+    assert "goodbye" in left_alone(met()).creates[-1].instructions
+
+
+def test_a_silent_caller_whom_nobody_can_be_rung_for_hears_a_goodbye() -> None:
+    world = left_alone(met(changed(escalation={"silence": "person"}, default_destination="support")))
+    assert not world.transfers, "support is closed, so the caller would be back at once"
+    assert "goodbye" in world.creates[-1].instructions
+
+
 # ---- keys ------------------------------------------------------------------------------------------------------------
 
 
