@@ -59,23 +59,26 @@ LEDGER_FAILED = _event("ledger.failed", "operation", "error")
 HANDLER_FAILED = _event("handler.failed", "route", "error")
 SUMMARY_SHOWN = _event("summary.shown")
 
+# Of what Twilio answered to one message of the queue, its own ids; the last line's last is the one that decided.
+ANSWERS = "twilio_request_ids"
+
 # The hand-off: the same claim, whoever takes it (`by`: transfer, webhook or last_resort).
 TRANSFER_CLAIMED = _event("transfer.claimed", "request_id", "destination", "reason", "by", "attempt")
 TRANSFER_HELD = _event("transfer.held", "request_id", "by", "seconds")
 TRANSFER_DUPLICATE = _event("transfer.duplicate", "request_id", "by", "why")
-TRANSFER_RECONCILED = _event("transfer.reconciled", "request_id", "child_sid", "found")
+TRANSFER_RECONCILED = _event("transfer.reconciled", "request_id", "child_sid", "found", "attempt", ANSWERS)
 TRANSFER_SENT = _event("transfer.sent", "request_id", "destination", "by", "attempt", "hop")
-TRANSFER_ANSWERED = _event("transfer.answered", "request_id", "status", "code", "ambiguous")
-TRANSFER_DIALLED = _event("transfer.dialled", "request_id", "destination", "by", "attempt", "hop", "mode")
+TRANSFER_ANSWERED = _event("transfer.answered", "request_id", "status", "code", "ambiguous", "attempt", ANSWERS)
+TRANSFER_DIALLED = _event("transfer.dialled", "request_id", "destination", "by", "attempt", "hop", "mode", ANSWERS)
 TRANSFER_BRIDGED = _event("transfer.bridged", "request_id", "destination", "child_sid", "seconds")
 TRANSFER_ACCEPTED = _event("transfer.accepted", "request_id", "destination", "hop", "child_sid")
 TRANSFER_DECLINED = _event("transfer.declined", "request_id", "destination", "hop", "child_sid", "verdict")
 TRANSFER_ADVANCED = _event("transfer.advanced", "request_id", "destination", "hop", "outcome")
-TRANSFER_WITHDRAWN = _event("transfer.withdrawn", "request_id", "child_sid", "why")
+TRANSFER_WITHDRAWN = _event("transfer.withdrawn", "request_id", "child_sid", "why", ANSWERS)
 TRANSFER_OVER = _event("transfer.over", "request_id", "destination", "hop", "outcome", "reason", "then")
 MESSAGE_TAKEN = _event("message.taken", "destination", "recording_sid", "seconds")
 TRANSFER_REDIRECTED = _event("transfer.redirected", "request_id", "why")
-TRANSFER_REFUSED = _event("transfer.refused", "request_id", "why")
+TRANSFER_REFUSED = _event("transfer.refused", "request_id", "why", "attempt", ANSWERS)
 TRANSFER_MALFORMED = _event("transfer.malformed", "message_id", "why")
 
 # The relay.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TextIO
 
 from aws_lambda_powertools import Logger
@@ -18,10 +18,21 @@ from contracts.metrics import NAMESPACE, Metric
 
 
 class EventLog:
-    """Writes events and counts of one part to `stream`; `clock` gives seconds since the epoch."""
+    """Writes events and counts of one part to `stream`.
 
-    def __init__(self, part: Part, *, clock: Callable[[], float], stream: TextIO) -> None:
+    `clock` gives seconds since the epoch, `known` the fields that go into every line whose event has them.
+    """
+
+    def __init__(
+        self,
+        part: Part,
+        *,
+        clock: Callable[[], float],
+        stream: TextIO,
+        known: Callable[[], Mapping[str, object]] = dict,
+    ) -> None:
         self._part = part
+        self._known = known
         self._clock = clock
         self._stream = stream
         self._logger = Logger(
@@ -58,4 +69,5 @@ class EventLog:
         self._stream.write(json.dumps(metrics.serialize_metric_set()) + "\n")
 
     def _record(self, event: Event, call_sid: str, fields: dict[str, object]) -> dict[str, object]:
+        fields = {name: value for name, value in self._known().items() if name in event.fields} | fields
         return record(event, part=self._part, now=self._clock(), call_sid=call_sid, **fields)

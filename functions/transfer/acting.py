@@ -112,7 +112,8 @@ class Acting:
             leg = act.send()
         except CarrierFailure as failure:
             ambiguous = isinstance(failure, Ambiguous)
-            self.say(events.TRANSFER_ANSWERED, request, status=failure.status, code=failure.code, ambiguous=ambiguous)
+            said = {"status": failure.status, "code": failure.code, "ambiguous": ambiguous}
+            self.say(events.TRANSFER_ANSWERED, request, **said, attempt=turn.claim.attempt)
             if ambiguous:
                 self.log.count(Metric.TRANSFERS_AMBIGUOUS)
                 return None
@@ -126,14 +127,14 @@ class Acting:
             self.caller_gone(request)
             return self.watching.withdraw(request.call_sid, request.request_id)
         if apart and not isinstance(failure, Throttled) and failure.status in {400, 404}:
-            self.say(events.TRANSFER_REFUSED, request, why="cannot be called")
+            self.say(events.TRANSFER_REFUSED, request, why="cannot be called", attempt=turn.claim.attempt)
             self.hunting.follow(turn.row, Outcome.FAILED, with_agent=with_agent(turn.row))
             return Next()
         self.release(turn, doubtful=doubtful)
         if isinstance(failure, Throttled):
             raise failure
         outcome = failure.outcome if isinstance(failure, Refused) else Outcome.CARRIER_ERROR
-        self.say(events.TRANSFER_REFUSED, request, why=outcome.value)
+        self.say(events.TRANSFER_REFUSED, request, why=outcome.value, attempt=turn.claim.attempt)
         self.log.count(Metric.TRANSFERS_FAILED)
         return Again(REFUSED_SECONDS)
 
@@ -158,7 +159,7 @@ class Acting:
             self.timing.sleep(POLL_SECONDS)
 
     def _found(self, turn: Turn, act: Act, leg: str) -> Result:
-        self.say(events.TRANSFER_RECONCILED, turn.request, child_sid=leg, found=True)
+        self.say(events.TRANSFER_RECONCILED, turn.request, child_sid=leg, found=True, attempt=turn.claim.attempt)
         # A call apart that was found in a list may be another caller's: its own callback says whose it is.
         return self._dialled(turn, act, leg if isinstance(act, Dial) else "")
 

@@ -7,6 +7,7 @@ a 5xx may have been (https://www.twilio.com/docs/api/errors/20429, https://www.t
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Protocol, TypeVar
 
 import requests
@@ -22,6 +23,27 @@ CALL_NOT_IN_PROGRESS = 21220
 NOT_FOUND = 20404
 TOO_MANY_REQUESTS = 20429
 LISTED = 20
+REMEMBERED = 20
+
+_answers: ContextVar[tuple[str, ...]] = ContextVar("answers", default=())
+
+
+def forget_answers() -> None:
+    """From here on Twilio's answers, in this thread, are about something else."""
+    _answers.set(())
+
+
+def answer_ids() -> list[str]:
+    """What Twilio called its latest answers since then, oldest first; its support finds each by that.
+
+    No page of Twilio's describes the header `Twilio-Request-Id`, but every recorded answer has it.
+    """
+    return [*_answers.get()]
+
+
+def _remember(response: requests.Response, *_: object, **__: object) -> None:
+    if name := response.headers.get("Twilio-Request-Id"):
+        _answers.set((*_answers.get(), name)[-REMEMBERED:])
 
 
 class CarrierFailure(Exception):  # noqa: N818 - the base of what can happen, each named below
@@ -97,6 +119,7 @@ class TwilioCarrier:
         self._base_url = base_url
         self._http = TwilioHttpClient(timeout=timeout)
         self._http.session.trust_env = False  # no proxy and no .netrc from the environment
+        self._http.session.hooks["response"].append(_remember)
 
     def update(self, call_sid: str, twiml: str) -> None:
         """POST Calls/{sid}: https://www.twilio.com/docs/voice/api/call-resource#update-a-call-resource."""

@@ -30,7 +30,7 @@ from functions.clients import aws
 from functions.environment import EnvironmentRefused, origin, required
 from functions.eventlog import EventLog
 from functions.secrets import Secret, rest_credentials
-from functions.transfer.carrier import Carrier, TwilioCarrier
+from functions.transfer.carrier import Carrier, TwilioCarrier, answer_ids, forget_answers
 from functions.transfer.dialing import Dialer
 from functions.transfer.hunting import Hunting
 from functions.transfer.lease import REST_TIMEOUT_SECONDS, VISIBILITY_LAG_SECONDS
@@ -71,6 +71,7 @@ class Consumer:
         return dict(answer)
 
     def _handle(self, context: Any, record: SQSRecord) -> None:
+        forget_answers()
         try:
             result = self._try(context, record)
         except Exception as error:
@@ -176,7 +177,9 @@ def build(  # noqa: PLR0913 - every neighbour of the function, by name
     """
     names = ("PUBLIC_WEBHOOK_ORIGIN", "TWILIO_ACCOUNT_SID", "TWILIO_REST_SECRET", "LEDGER_TABLE", "TRANSFER_QUEUE_URL")
     webhook_origin, account_sid, rest_secret, table, queue_url = required(environ, *names)
-    log = EventLog(events.Part.TRANSFER, clock=clock, stream=stream)
+    log = EventLog(
+        events.Part.TRANSFER, clock=clock, stream=stream, known=lambda: {events.ANSWERS: answer_ids() or None}
+    )
     if carrier is None:
         secret = Secret(rest_secret, secrets or aws("secretsmanager"))
         carrier = TwilioCarrier(

@@ -140,8 +140,9 @@ class Watching:
         if members != [row.call_sid]:
             return Done()
         why = {"request_id": transfer.request.request_id, "why": "person gone"}
+        asked = self._send(row, ask_meeting_empty(hop))
         self.log.write(events.TRANSFER_WITHDRAWN, row.call_sid, **why)
-        return self._send(row, ask_meeting_empty(hop))
+        return asked
 
     def _see_after(self, row: Row, leg: str, of: int) -> bool:
         """Whether a leg is over, which then is written down."""
@@ -165,7 +166,6 @@ class Watching:
     def _let_go(self, row: Row, leg: str, why: str) -> None:
         """Tell the person, if there is one on the line, and end the call; it may be over already."""
         said = {"request_id": _transfer(row).request.request_id, "child_sid": leg, "why": why}
-        self.log.write(events.TRANSFER_WITHDRAWN, row.call_sid, **said)
         response = VoiceResponse()
         response.say(GONE if why == CALLER_GONE else TAKEN)
         response.hangup()
@@ -174,6 +174,8 @@ class Watching:
         except CallGone:
             with suppress(CallGone):
                 self.carrier.hang_up(leg)  # it was ringing, and rings no more
+        finally:
+            self.log.write(events.TRANSFER_WITHDRAWN, row.call_sid, **said)
 
     def _send(self, row: Row, twiml: str) -> Result:
         try:

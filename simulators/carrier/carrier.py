@@ -97,6 +97,11 @@ class Carrier:
         return self._rest.base_url
 
     @property
+    def answered(self) -> dict[str, str]:
+        """What the API was asked: paths, by the Twilio-Request-Id of the answer."""
+        return self._rest.answered
+
+    @property
     def debugger(self) -> Debugger:
         """What went wrong."""
         return self.exchange.debugger

@@ -16,6 +16,7 @@ from aiohttp import web
 from simulators.carrier.account_api import AccountApi
 from simulators.carrier.api import ACCOUNT_PATH, ApiError, form_of, not_found, page_2010, whole
 from simulators.carrier.call import Fetch, Inline
+from simulators.carrier.exchange import new_sid
 from simulators.carrier.faults import Fault, Request
 from simulators.carrier.hosting import DOMAIN
 from simulators.carrier.hosting_api import CONTENT_LIMIT, HostingApi
@@ -37,6 +38,7 @@ class Rest:
         self._carrier = carrier
         self._runner: web.AppRunner | None = None
         self.base_url = ""
+        self.answered: dict[str, str] = {}  # paths, by Twilio-Request-Id
 
     async def start(self, port: int) -> None:
         """Serve on 127.0.0.1.
@@ -55,6 +57,7 @@ class Rest:
         AccountApi(carrier.account, carrier.numbers, carrier.debugger).add_routes(app.router)
         HostingApi(carrier.hosting, carrier.account_sid).add_routes(app.router)
         app.middlewares.append(self._guard)
+        app.on_response_prepare.append(self._name)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", port).start()
@@ -84,6 +87,11 @@ class Rest:
             return ApiError(405, 20004, "Method not allowed").response()
         except web.HTTPRequestEntityTooLarge:
             return ApiError(413, 20413, "Request entity too large").response()
+
+    async def _name(self, request: web.Request, response: web.StreamResponse) -> None:
+        """Every recorded answer of Twilio's has a name, errors too."""
+        name = response.headers["Twilio-Request-Id"] = new_sid("RQ")
+        self.answered[name] = request.path
 
     def _hosted(self, request: web.Request) -> web.Response:
         domain = request.host.partition(":")[0]

@@ -46,6 +46,7 @@ class Audited:
     attempt: int
     outcome: str
     leg: str
+    answer: str
 
 
 def audit(lines: Iterable[Mapping[str, Any]]) -> list[Audited]:
@@ -66,12 +67,21 @@ def _transfer(about: LINES) -> Audited:
 
     asked, _, claimed, sent, dialled, over = (one(event) for event in CHAIN)
     leg = one(events.LEG_STATUS)
+    answers = dialled.get(events.ANSWERS)
+    if dialled["by"] != "webhook" and not answers:  # the webhook asks Twilio for nothing: it is asked
+        raise Gap("Twilio's answer has no name")
     if len({line["call_sid"] for line in about}) != 1:
         raise Gap("it is about two calls")
     if (sent["attempt"], sent["destination"]) != (dialled["attempt"], dialled["destination"]):
         raise Gap("what was dialled is not what was sent")
     return Audited(
-        asked["call_sid"], over["destination"], asked["reason"], claimed["attempt"], over["outcome"], leg["child_sid"]
+        call_sid=asked["call_sid"],
+        destination=over["destination"],
+        reason=asked["reason"],
+        attempt=claimed["attempt"],
+        outcome=over["outcome"],
+        leg=leg["child_sid"],
+        answer=answers[-1] if answers else "",
     )
 
 
@@ -129,6 +139,10 @@ async def test_S25_every_transfer_can_be_told_from_the_log_with_who_when_and_how
         ("support", "caller_asked", "bridged"),
     ]
     assert len(found) == 8
+    for one in found:  # the answer that decided was the one about this call
+        assert carrier.answered[one.answer].endswith(f"/Calls/{one.call_sid}.json")
+    with pytest.raises(Gap, match="has no name"):
+        audit([{name: value for name, value in line.items() if name != events.ANSWERS} for line in lines])
     for event in [*CHAIN, events.LEG_STATUS]:  # the control: without any one of them it cannot be told
         with pytest.raises(Gap, match=event.name):
             audit([line for line in lines if line.get("event") != event.name])
