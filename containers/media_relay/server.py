@@ -34,7 +34,7 @@ from contracts.agent_file import AgentFile
 from contracts.events import Event
 from contracts.row import Row
 from contracts.stream import MEDIA_PATH, MalformedPath, digest, parse
-from contracts.visit import DRAINING, FULL, StreamRefused
+from contracts.visit import DRAINING, FULL, Refusal, StreamRefused
 
 STREAM_LIMITS = Limits(open_timeout=3.0, ping_interval=5.0, ping_timeout=5.0, max_size=64 * 1024)
 MOVE_SHARE = 1 / 4  # of a drain, its last part: calls move then, each between two turns if it can
@@ -202,10 +202,14 @@ class Server:
             return
         agent_file = await self._settings.agent_file(row.call.edition)
         await self._protection.enter()  # before the 101: once it holds a call, ECS must not choose this task
+        others = [(other, visit) for other, (sid, visit) in self._calls.items() if sid == call_sid]
+        if any(visit > row.stream.visit for _, visit in others):  # it went on while this handshake waited for its file
+            self._protection.leave()
+            self._refuse(websocket, HTTPStatus.FORBIDDEN, Refusal.SPENT.value, call_sid)
+            return
         relay = self._relay(row, agent_file)
-        for older, (sid, _) in list(self._calls.items()):
-            if sid == call_sid:
-                older.supersede()
+        for older, _ in others:
+            older.supersede()
         self._calls[relay] = (call_sid, row.stream.visit)
         self._empty.clear()
         self._arrived.set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TypeVar
 
 import pytest
@@ -11,12 +12,14 @@ from containers.media_relay import actions, agent, media_streams, realtime
 from containers.media_relay.actions import CloseStream, QueueTransfer, Remember
 from containers.media_relay.silence import NEVER, Turn
 from contracts import events, stream
+from contracts.agent_file import AgentFile
 from contracts.row import StreamState
 from contracts.visit import MOVED, Resumes, moved
 from tests.containers.media_relay.house import AUTH_TOKEN, House, Phone, house
 from tests.containers.media_relay.test_attended_calls import rung
+from tests.containers.media_relay.test_server import signed
 from tests.containers.media_relay.test_session import call, done, say, talking
-from tests.containers.media_relay.worlds import PEOPLE_FILE, World, start
+from tests.containers.media_relay.worlds import AGENT_FILE, PEOPLE_FILE, World, start
 
 Kind = TypeVar("Kind")
 SPEAKING, LISTENING = (next(why for why, how in MOVED.items() if how is wanted) for wanted in Resumes)
@@ -186,6 +189,35 @@ async def test_S7_a_visit_that_is_taken_over_ends_the_stream_of_the_one_before()
         row = home.ledger.read(first.call_sid)
         assert row is not None
         assert (row.stream.visit, row.stream.state) == (2, StreamState.LIVE)
+
+
+async def test_S7_a_handshake_that_was_overtaken_by_the_next_visit_takes_nothing_from_it() -> None:
+    read, waits = asyncio.Event(), asyncio.Event()
+
+    async def slowly_the_first_time(_reference: str) -> AgentFile:
+        if not waits.is_set():
+            waits.set()
+            await read.wait()
+        return AGENT_FILE
+
+    async with house() as home:
+        home.server._settings = replace(home.server._settings, agent_file=slowly_the_first_time)
+        call_sid, path = home.offer()
+        late = asyncio.create_task(home.ask(signed(path)))
+        await waits.wait()
+        row = home.ledger.stream_ended(call_sid, 1, "never_started")
+        assert row is not None
+        token = stream.mint(call_sid, 2, "n", AUTH_TOKEN)
+        home.ledger.offer_stream(call_sid, 2, nonce="n", digest=stream.digest(token))
+        async with home.dial(stream.MEDIA_PATH + token) as socket:
+            phone = Phone(socket, call_sid)
+            await phone.start()
+            await phone.hear("mark")
+            read.set()
+            assert await late == 403
+            await phone.speak()
+            await home.model.told("input_audio_buffer.append")
+        assert [line["visit"] for line in home.of(events.MEDIA_ACCEPTED)] == [2]
 
 
 async def test_S7_a_relay_that_slept_finds_out_that_its_call_has_gone_on_elsewhere() -> None:
