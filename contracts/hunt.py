@@ -105,6 +105,13 @@ def start(directory: Directory, key: str, *, now: float, with_agent: bool) -> St
     return at(directory, Position(key), now=now, asked_at=now, visited=(), with_agent=with_agent)
 
 
+def message(directory: Directory, key: str) -> TakeMessage | None:
+    """The only step for a caller who would rather leave a message for `key` than be connected; None: none is taken."""
+    if directory.voicemail is None:
+        return None
+    return TakeMessage(directory.resolve(key).key, Outcome.VOICEMAIL)
+
+
 def at(
     directory: Directory, position: Position, *, now: float, asked_at: float, visited: Iterable[str], with_agent: bool
 ) -> Step:

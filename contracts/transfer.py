@@ -34,16 +34,18 @@ class Reason(StrEnum):
     TIME_LIMIT = "time_limit"
     SPEND_LIMIT = "spend_limit"
     CALLER_SILENT = "caller_silent"
+    CALLER_LEAVES_MESSAGE = "caller_leaves_message"
 
     @property
     def agent_stays(self) -> bool:
         """Whether the agent can keep the caller company, or take the caller back."""
-        return self in {Reason.CALLER_ASKED, Reason.CALLER_PRESSED_KEY, Reason.AGENT_DECIDED, Reason.AGENT_PROMISED}
+        return self is Reason.CALLER_PRESSED_KEY or self.announced
 
     @property
     def announced(self) -> bool:
         """Whether the agent has told the caller; otherwise the dial begins with a sentence."""
-        return self in {Reason.CALLER_ASKED, Reason.AGENT_DECIDED, Reason.AGENT_PROMISED}
+        asked_for = {Reason.CALLER_ASKED, Reason.CALLER_LEAVES_MESSAGE}
+        return self in asked_for | {Reason.AGENT_DECIDED, Reason.AGENT_PROMISED}
 
 
 class Outcome(StrEnum):

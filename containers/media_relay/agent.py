@@ -15,6 +15,7 @@ from contracts.handoff import Attempt, Transfer
 from contracts.visit import Resumes
 
 TRANSFER_TOOL = "transfer_to_person"
+MESSAGE_TOOL = "take_message"
 END_TOOL = "end_call"
 GOODBYE = "Say goodbye to the caller in one short sentence."
 STILL_THERE = "The caller has said nothing for a while. Ask in one short sentence if they are still there."
@@ -36,6 +37,10 @@ and to whom, then call {transfer} with the destination that fits best and a summ
 person who answers. Never say that you are connecting the caller without calling {transfer}; its answer may be that the
 caller stays with you, and why: then do as it says. Never mention telephone numbers. When the caller says goodbye, say
 goodbye in one short sentence and call {end}.
+"""
+_MESSAGE_RULE = """
+When the person the caller wants cannot be reached, or the caller would rather not wait, offer that they leave a message
+or are called back. If they want to, say in one short sentence that they can speak after the tone, then call {message}.
 """
 
 
@@ -105,6 +110,8 @@ def _replay(directory: Directory, past: Past) -> tuple[CreateItem, ...]:
 def _session(agent: AgentFile, situation: str) -> dict[str, Any]:
     """`session.update` for telephone audio; https://developers.openai.com/api/docs/guides/realtime-conversations."""
     rules = _RULES.format(language=agent.language, transfer=TRANSFER_TOOL, end=END_TOOL)
+    if agent.voicemail:
+        rules += _MESSAGE_RULE.format(message=MESSAGE_TOOL)
     mu_law = {"type": "audio/pcmu"}
     session: dict[str, Any] = {
         "type": "realtime",
@@ -140,8 +147,11 @@ def _tools(agent: AgentFile) -> list[dict[str, Any]]:
     destination = {"type": "string", "enum": [*agent.destinations], "description": f"Whom to connect. {directory}"}
     summary = {"type": "string", "description": "What the person who answers should know, in one or two sentences"}
     reason = {"type": "string", "description": "Why the call ends, in a few words"}
+    whom = destination | {"description": "Whom the message is for"}
+    message = _tool(MESSAGE_TOOL, "Record a message or a wish to be called back.", destination=whom, summary=summary)
     return [
         _tool(TRANSFER_TOOL, "Connect the caller to a person.", destination=destination, summary=summary),
+        *([message] if agent.voicemail else []),
         _tool(END_TOOL, "End the call after you have said goodbye.", reason=reason),
     ]
 

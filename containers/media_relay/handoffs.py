@@ -4,7 +4,8 @@ Each wish becomes a destination's key and takes one of four ways, chosen by the 
 
 told          nobody can be called: the agent stays, and is told why, until when, and who else there is
 attended      the person is called while the agent keeps the caller company (`attended.py`)
-announced     the agent says where the caller goes, and the request leaves when that was heard (`departure.py`)
+announced     the agent says where the caller goes, and the request leaves when that was heard (`departure.py`); so does
+              who would rather leave a message, and is connected to nobody
 at once       the request leaves now, because the agent cannot help or the caller has pressed a key
 
 At most one request is open at a time. What the caller or the model asks for meanwhile changes nothing.
@@ -190,7 +191,7 @@ class Handoffs:
         if self.attended:
             return people.company(self.attended.called), []
         wall, directory = now + self.call.epoch, self.brief.directory
-        step = hunt.start(directory, to.destination, now=wall, with_agent=True)
+        step = self._first_step(to, now)
         told = people.stays(directory, to.destination, step, wall)
         if not told or not isinstance(step, Ring):
             return told, []
@@ -211,8 +212,14 @@ class Handoffs:
         return [item, *self.speech.responses.ask(told)]
 
     def _announce(self, to: ToPerson, now: float) -> list[Action]:
-        step = hunt.start(self.brief.directory, to.destination, now=now + self.call.epoch, with_agent=True)
-        return self._depart(to, now).announce(people.farewell(self.brief.directory, step), now)
+        farewell = people.farewell(self.brief.directory, self._first_step(to, now))
+        return self._depart(to, now).announce(farewell, now)
+
+    def _first_step(self, to: ToPerson, now: float) -> hunt.Step:
+        directory, wants_message = self.brief.directory, to.reason is Reason.CALLER_LEAVES_MESSAGE
+        if wants_message and (taken := hunt.message(directory, to.destination)):
+            return taken
+        return hunt.start(directory, to.destination, now=now + self.call.epoch, with_agent=True)
 
     def _goodbye(self, to: ToEnd, now: float) -> list[Action]:
         return self._depart(to, now).announce(GOODBYE, now)

@@ -1,4 +1,4 @@
-"""The two tools the model has, and what its calls of them mean. Pure.
+"""The tools the model has, and what its calls of them mean. Pure.
 
 The model names a destination, never a number. Its arguments are a text it wrote: whatever they are, a caller who should
 reach a person does, if need be the default one.
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from containers.media_relay.actions import ToEnd, ToPerson
-from containers.media_relay.agent import END_TOOL, TRANSFER_TOOL, Brief
+from containers.media_relay.agent import END_TOOL, MESSAGE_TOOL, TRANSFER_TOOL, Brief
 from containers.media_relay.realtime import FunctionCall
 from contracts.transfer import Reason
 
@@ -38,20 +38,23 @@ def read(call: FunctionCall, brief: Brief) -> Asked:
     """The meaning of a tool call."""
     arguments = _arguments(call.arguments)
     if call.name == TRANSFER_TOOL:
-        return _transfer(arguments, brief)
+        return _transfer(TRANSFER_TOOL, Reason.CALLER_ASKED, arguments, brief)
+    if call.name == MESSAGE_TOOL and brief.directory.voicemail:
+        return _transfer(MESSAGE_TOOL, Reason.CALLER_LEAVES_MESSAGE, arguments, brief)
     if call.name == END_TOOL:
         reason = _text(arguments.get("reason"), REASON_CHARACTERS) or "agent_ended"
         return Asked(END_TOOL, ToEnd(reason), {"status": "ending"})
-    answer = {"error": f"there is no such tool; there are {TRANSFER_TOOL} and {END_TOOL}"}
+    known = " and ".join(one["name"] for one in brief.session["tools"])
+    answer = {"error": f"there is no such tool; there are {known}"}
     return Asked("unknown", None, answer, "unknown tool")
 
 
-def _transfer(arguments: dict[str, Any], brief: Brief) -> Asked:
+def _transfer(tool: str, reason: Reason, arguments: dict[str, Any], brief: Brief) -> Asked:
     destination, why = arguments.get("destination"), ""
     if not isinstance(destination, str) or destination not in brief.destinations:
         destination, why = brief.default, "not a destination; the default is used"
     summary = _text(arguments.get("summary"), SUMMARY_CHARACTERS)
-    return Asked(TRANSFER_TOOL, ToPerson(destination, Reason.CALLER_ASKED, summary), {"status": "connecting"}, why)
+    return Asked(tool, ToPerson(destination, reason, summary), {"status": "connecting"}, why)
 
 
 def _arguments(text: str) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from contracts.hunt import MINIMUM_RING_SECONDS, Goodbye, HangUp, Ring, Step, Ta
 from contracts.ledger import Ledger
 from contracts.metrics import Metric
 from contracts.row import Row
-from contracts.transfer import Outcome
+from contracts.transfer import Outcome, Reason
 from functions.eventlog import EventLog
 from functions.transfer.quota import Quota
 
@@ -48,6 +48,10 @@ class Hunting:
             with_agent: the caller is still with the agent, so that a person may be asked meanwhile.
         """
         transfer, directory = _transfer(row), self.people(row)
+        if transfer.request.reason is Reason.CALLER_LEAVES_MESSAGE:
+            taken = hunt.message(directory, transfer.request.destination)
+            if taken:  # nobody is rung, so there is nothing to guard
+                return taken
         with_agent = with_agent and transfer.request.reason.agent_stays and bool(row.call.called)
         why = "" if transfer.hop else self._refusal(row, directory)
         if why:
@@ -205,7 +209,7 @@ class Hunting:
             over = written[0].attempts[-1]
             known |= {"destination": over.destination, "outcome": over.outcome.value, "then": over.then}
             self.log.write(events.TRANSFER_OVER, row.call_sid, reason=request.reason.value, **known)
-            if over.outcome is not Outcome.BRIDGED:
+            if over.outcome is not Outcome.BRIDGED and request.reason is not Reason.CALLER_LEAVES_MESSAGE:
                 self.log.count(Metric.TRANSFERS_UNANSWERED)
         return written
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import Any
 
+from contracts.transfer import Reason
 from tests.functions.exchange import Exchange
 from tests.functions.world import ORIGIN, World
 
@@ -23,9 +25,9 @@ class CallWorld(World):
     def leg_appears(self, sid: str, action: str) -> None:
         """Nothing: the exchange reports by itself."""
 
-    def asks_for(self, destination: str) -> str:
+    def asks_for(self, destination: str, reason: Reason = Reason.CALLER_ASKED) -> str:
         """The caller asks, the agent agrees: the ledger and the queue are told."""
-        request = self.request(destination)
+        request = replace(self.request(destination), reason=reason)
         self.ledger.ask_transfer(request)
         self.deliver(request.to_json())
         return request.request_id

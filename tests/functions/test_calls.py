@@ -8,7 +8,7 @@ import pytest
 
 from contracts.destination import Directory
 from contracts.directory import parse
-from contracts.transfer import Outcome
+from contracts.transfer import Outcome, Reason
 from functions.transfer.carrier import Refused
 from functions.transfer.dial_twiml import MAX_TWIML_CHARS
 from tests.functions.call_world import CallWorld
@@ -205,6 +205,24 @@ class TestNobody:
             '{"version": 1, "kind": "deliver", "call_sid": "' + CALL_SID + '"}'
         }
         assert row.expires_at > world.timeline.now + 7 * 24 * 3600
+
+    @pytest.mark.parametrize("relay_gone", [False, True])
+    def test_a_caller_who_wants_to_leave_a_message_leaves_one_and_nobody_is_rung(self, relay_gone: bool) -> None:  # noqa: FBT001 - a case
+        voicemail = {"greeting": "Please leave a message.", "deliver": {"webhook": "https://example.com/m"}}
+        world = CallWorld()
+        world.use(people({"mode": "attended"}, voicemail=voicemail))
+        world.exchange.people = {DESK: Person()}
+        world.open_call()
+        world.asks_for("billing", Reason.CALLER_LEAVES_MESSAGE)
+        if relay_gone:  # queue and webhook reach for the same claim
+            world.stream_ends(0.0)
+        world.timeline.run(600)
+        taken = ["Please leave a message.", "Thank you. Your message has been taken. Goodbye."]
+        assert world.exchange.heard == ["One moment please."] * relay_gone + taken
+        assert world.exchange.rung == {}
+        assert (row := world.ledger.read(CALL_SID))
+        assert row.message
+        assert row.message.destination == "billing"
 
     def test_an_attended_desk_that_declines_may_lead_to_a_message_and_the_caller_is_taken_there(self) -> None:
         voicemail = {"greeting": "Please leave a message.", "deliver": {"webhook": "https://example.com/m"}}

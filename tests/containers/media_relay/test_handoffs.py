@@ -201,6 +201,33 @@ def test_an_agent_that_lets_three_turns_pass_without_a_sound_is_replaced() -> No
     assert wishes(world) == [("reception", Reason.AGENT_FAILING)]
 
 
+def wants_message(destination: str = "billing", call_id: str = "call_m") -> realtime.FunctionCall:
+    return realtime.FunctionCall(call_id, agent.MESSAGE_TOOL, json.dumps({"destination": destination, "summary": "s"}))
+
+
+def test_a_caller_who_would_rather_leave_a_message_is_told_so_and_nobody_is_called() -> None:
+    world = met()
+    call(world, wants_message())
+    assert "after the tone" in world.creates[-1].instructions
+    assert not world.transfers, "billing would be called while the caller stays, were it not for a message"
+    agent_says(world, "Please speak after the tone.")
+    assert wishes(world) == [("billing", Reason.CALLER_LEAVES_MESSAGE)]
+
+
+def test_a_message_and_a_transfer_asked_for_together_lead_one_way() -> None:
+    for first, second in ((wants_message(), tool("support")), (tool("reception"), wants_message())):
+        world = met()
+        call(world, first)
+        call(world, second)
+        agent_says(world, "One moment.")
+        world.pass_time(4.0)
+        assert len(wishes(world)) == 1
+    world = met()
+    call(world, tool("billing"))
+    call(world, wants_message())
+    assert wishes(world) == [("billing", Reason.CALLER_ASKED)], "a person is being called already"
+
+
 def left_alone(world: World) -> World:
     """The caller says nothing, is asked twice whether they are there, and goes on saying nothing."""
     for _ in range(2):

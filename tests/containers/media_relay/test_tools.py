@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from containers.media_relay import agent, realtime, tools
 from containers.media_relay.actions import ToEnd, ToPerson
 from contracts.transfer import MalformedRequest, Reason, TransferRequest
-from tests.containers.media_relay.worlds import CALL_SID, World, brief, start
+from tests.containers.media_relay.worlds import CALL_SID, PEOPLE_FILE, World, brief, start
 
 BRIEF = brief()
 
@@ -31,6 +31,18 @@ def test_S8_a_destination_of_the_directory_is_taken_with_its_summary() -> None:
 def test_the_end_of_a_call_is_taken_with_its_reason_or_a_plain_one() -> None:
     assert read(agent.END_TOOL, '{"reason": "all said"}').to == ToEnd("all said")
     assert read(agent.END_TOOL, "{").to == ToEnd("agent_ended")
+
+
+def test_a_message_is_taken_by_a_tool_that_only_an_agent_with_a_voicemail_has() -> None:
+    arguments = json.dumps({"destination": "sales", "summary": "Call back after five."})
+    call, with_voicemail = realtime.FunctionCall("call_1", agent.MESSAGE_TOOL, arguments), brief(file=PEOPLE_FILE)
+    assert tools.read(call, with_voicemail).to == ToPerson(
+        "sales", Reason.CALLER_LEAVES_MESSAGE, "Call back after five."
+    )
+    assert tools.read(call, BRIEF).to is None
+    tool_names = [[one["name"] for one in each.session["tools"]] for each in (with_voicemail, BRIEF)]
+    assert [agent.MESSAGE_TOOL in names for names in tool_names] == [True, False]
+    assert [agent.MESSAGE_TOOL in each.session["instructions"] for each in (with_voicemail, BRIEF)] == [True, False]
 
 
 def test_a_tool_that_there_is_not_is_answered_and_leads_nowhere() -> None:
