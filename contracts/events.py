@@ -108,6 +108,7 @@ RESPONSE_DONE = _event(
     "audio_input_tokens",
     "audio_output_tokens",
     "cached_tokens",
+    "cost_usd",
 )
 SPEECH_STARTED = _event("speech.started", "item_id")
 SPEECH_STOPPED = _event("speech.stopped", "item_id")

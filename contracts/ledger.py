@@ -155,14 +155,13 @@ class Ledger(Transfers):
         )
         return transfer.request if taken or forgotten else None
 
-    def remember(self, call_sid: str, visit: int, turns: Sequence[Turn]) -> bool:
-        """Store the whole conversation so far (its last 60 turns).
+    def remember(self, call_sid: str, visit: int, turns: Sequence[Turn], spent: float = 0.0) -> bool:
+        """Store the whole conversation so far (its last 60 turns), and what all visits have `spent` on it, in USD.
 
         False: unknown call, more is stored already, or a later visit has taken over.
         """
-        return self._store.converse(
-            call_sid, visit, tuple(replace(turn, text=_storable(turn.text)) for turn in turns[-TURNS:])
-        )
+        kept = tuple(replace(turn, text=_storable(turn.text)) for turn in turns[-TURNS:])
+        return self._store.converse(call_sid, visit, kept, spent)
 
     def agent_ended(self, call_sid: str, reason: str) -> Row | None:
         """The agent has said goodbye and wants the call ended; the first reason stays."""

@@ -138,7 +138,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """All that is known of a call. `revision` counts the writes; every write is conditional on the one it read."""
+    """All that is known of a call. `revision` counts the writes, each conditional on the one it read; `spent`: USD."""
 
     call_sid: str
     call: Call
@@ -152,6 +152,7 @@ class Row:
     attempts: tuple[Attempt, ...] = ()
     revision: int = 1
     message: Message | None = None
+    spent: float = 0.0
 
     @property
     def over(self) -> bool:
@@ -210,6 +211,7 @@ def _row(fields: dict[str, Any]) -> Row:
         attempts=tuple(_attempt(one) for one in fields["attempts"]),
         revision=fields["revision"],
         message=_known(Message, fields["message"]) if fields.get("message") else None,
+        spent=fields.get("spent", 0.0),
     )
 
 

@@ -72,20 +72,21 @@ class Store:
                 return written, True
         raise LedgerContended(f"{call_sid} changed {_RACES} times under our hands")
 
-    def converse(self, call_sid: str, visit: int, conversation: tuple[Turn, ...]) -> bool:
-        """Store a conversation, unless a longer one is there or another visit has the call.
+    def converse(self, call_sid: str, visit: int, conversation: tuple[Turn, ...], spent: float) -> bool:
+        """Store a conversation and what it has cost, unless a longer one is there or another visit has the call.
 
-        One request and no revision: no decision reads the conversation, and no other write touches it.
+        One request and no revision: no decision reads the two, and no other write touches them.
         """
         try:
             self._client.update_item(
                 TableName=self._table,
                 Key={"call_sid": {"S": call_sid}},
-                UpdateExpression="SET conversation = :turns",
+                UpdateExpression="SET conversation = :turns, spent = :spent",
                 ConditionExpression="#stream.visit = :visit AND size(conversation) <= :count",
                 ExpressionAttributeNames={"#stream": "stream"},
                 ExpressionAttributeValues={
                     ":turns": to_turns(conversation),
+                    ":spent": {"N": repr(spent)},
                     ":count": {"N": str(len(conversation))},
                     ":visit": {"N": str(visit)},
                 },

@@ -49,7 +49,7 @@ class Past:
     """What happened before this visit: turns as (role, text), oldest first, and the transfers that were tried.
 
     `after_loss`: the visit before was lost. `resumes`: it was moved here, and whose turn it is. `calling`: a person is
-    being called meanwhile, since before that.
+    being called meanwhile, since before that. `spent`: USD by then.
     """
 
     turns: Sequence[tuple[str, str]] = ()
@@ -58,6 +58,7 @@ class Past:
     after_loss: bool = False
     resumes: str = ""
     calling: Transfer | None = None
+    spent: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,7 @@ class Brief:
     opening: str
     line: Clip
     calling: Transfer | None = None
+    spent: float = 0.0
 
     @property
     def destinations(self) -> Mapping[str, str]:
@@ -97,6 +99,7 @@ def brief(agent: AgentFile, past: Past, now: float) -> Brief:
         opening=_opening(agent, directory, past, now),
         line=clips.one_moment(agent.language),
         calling=past.calling,
+        spent=past.spent,
     )
 
 

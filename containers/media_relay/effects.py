@@ -58,7 +58,9 @@ class Effects:
         turns: Iterable[Turn],
         log: Callable[[Event, dict[str, Any]], None],
         request_id: str = "",
+        spent: float = 0.0,
     ) -> None:
+        self.spent = spent  # USD, by the visits before this one too; written with the conversation
         self.request_id = request_id  # of the last request, which a visit before this may have made
         self._stores = stores
         self._call_sid = call_sid
@@ -181,8 +183,8 @@ class Effects:
             return
         self._saving.cancel()
         self._saving = None
-        turns = tuple(self._turns)
-        self._follow(lambda: self._try("remember", self._stores.ledger.remember, self._call_sid, self._visit, turns))
+        known = self._call_sid, self._visit, tuple(self._turns), self.spent
+        self._follow(lambda: self._try("remember", self._stores.ledger.remember, *known))
 
     async def _try(self, effect: str, work: Callable[..., object], *arguments: object) -> bool:
         try:

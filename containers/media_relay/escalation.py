@@ -9,7 +9,7 @@ from __future__ import annotations
 from containers.media_relay.phrases import Phrases
 from containers.media_relay.promises import Promises, called_off
 from containers.media_relay.realtime import ResponseDone
-from containers.media_relay.triggers import Failures, Pledge, Spending, price
+from containers.media_relay.triggers import Failures, Pledge, Spending, cost, price
 from contracts.agent_file import AgentFile
 from contracts.transfer import Reason
 
@@ -17,21 +17,22 @@ ASKED_SECONDS = 4.0  # what the model gets to name the best destination for a ca
 
 
 class Escalation:
-    """One visit's triggers.
+    """One visit's triggers; `spent`, in USD, by the visits before.
 
     `unpriced`: the model, if a limit of cost is set that cannot be kept. `silent_to_person`: who goes on saying nothing
     may be unable to speak with a machine, or be heard by it, and goes to a person.
     """
 
-    def __init__(self, agent: AgentFile) -> None:
+    def __init__(self, agent: AgentFile, spent: float = 0.0) -> None:
         settings, default = agent.escalation, agent.default_destination
         names = {key: one.name for key, one in agent.destinations.items()}
         known = price(agent.model)
         self.unpriced = agent.model if settings.max_call_cost_usd and not known else ""
+        self._price = known
         self.pledge = Pledge()
         self.silent_to_person = settings.silence == "person"
         self._failures = Failures(settings.failed_turns)
-        self._spending = Spending(settings.max_call_cost_usd, known)
+        self._spending = Spending(settings.max_call_cost_usd, known, spent)
         self._phrases = Phrases(names, default, settings.extra_phrases) if settings.phrases else None
         self._promises = Promises(names, default)
         self._promise_seconds = settings.promise_seconds
@@ -74,6 +75,10 @@ class Escalation:
             self._answered = self._turn
             self.pledge.settled()
         return self._failures.tool_called(worked=followed)
+
+    def cost(self, done: ResponseDone) -> float:
+        """USD for one response; 0 for a model whose price is unknown."""
+        return round(cost(done.usage, self._price), 6) if self._price else 0.0
 
     def response_done(self, done: ResponseDone, *, failed: bool) -> Reason | None:
         """A response is over; `failed`: without a sound."""

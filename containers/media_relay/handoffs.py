@@ -73,7 +73,7 @@ class Handoffs:
         self.model = Model.COMING
         self.departure: Departure | None = None
         self.attended = Attended.resumed(brief.calling, brief.directory, now) if brief.calling else None
-        self.escalation = Escalation(brief.agent)
+        self.escalation = Escalation(brief.agent, brief.spent)
         self.ladder = Ladder()
         self.watch = Watch.over(Turn.START, now)
         self.keypad = Keypad()

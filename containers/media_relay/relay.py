@@ -240,6 +240,8 @@ class Relay:
             self._effects.stream_ended(str(fields["why"]))
         elif event is events.HANDOFF_ASKED:
             self._effects.person_asked()
+        elif event is events.RESPONSE_DONE:
+            self._effects.spent += float(fields["cost_usd"])
         if "request_id" in event.fields:
             fields = {"request_id": self._effects.request_id, **fields}
         self._log(event, fields)

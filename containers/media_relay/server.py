@@ -241,7 +241,7 @@ class Server:
         past = _past(row)
         session = Session(call, agent.brief(agent_file, past, wall), now)
         calling = past.calling.request.request_id if past.calling else ""
-        effects = Effects(self._stores, row.call_sid, row.stream.visit, row.conversation, log, calling)
+        effects = Effects(self._stores, row.call_sid, row.stream.visit, row.conversation, log, calling, row.spent)
         return Relay(session, effects, log, self._ended)
 
     def _ended(self, relay: Relay) -> None:
@@ -259,5 +259,6 @@ def _past(row: Row) -> agent.Past:
         visit=row.stream.visit,
         after_loss=row.stream.after_loss,
         resumes=row.stream.resumes,
+        spent=row.spent,
         calling=calling if calling and calling.hunt.attended and not calling.joining else None,
     )

@@ -192,7 +192,7 @@ class Session(Connection):
     def _response_done(self, done: realtime.ResponseDone, now: float) -> list[Action]:
         responses = self.speech.responses
         calls = [action for call in done.calls for action in self._tool_call(call, now)]
-        log = Log(events.RESPONSE_DONE, _spent(done))
+        log = Log(events.RESPONSE_DONE, _spent(done) | {"cost_usd": self.escalation.cost(done)})
         heard = responses.audible and responses.hears(done.response_id)
         if self.departure and heard:
             responses.forget()  # it called the tool first and said so afterwards

@@ -79,13 +79,13 @@ class FakeTable:
         return self._do("update", update)
 
     def _converse(self, arguments: dict[str, Any]) -> dict[str, Any]:
-        assert arguments["UpdateExpression"] == "SET conversation = :turns"
+        assert arguments["UpdateExpression"] == "SET conversation = :turns, spent = :spent"
         values, item = arguments["ExpressionAttributeValues"], self.items.get(arguments["Key"]["call_sid"]["S"])
         if item is None or len(item["conversation"]["L"]) > int(values[":count"]["N"]):
             raise ConditionalCheckFailedException
         if item["stream"]["M"]["visit"] != values[":visit"]:
             raise ConditionalCheckFailedException
-        item["conversation"] = copy.deepcopy(values[":turns"])
+        item["conversation"], item["spent"] = copy.deepcopy(values[":turns"]), values[":spent"]
         return {}
 
     def _beat(self, arguments: dict[str, Any]) -> dict[str, Any]:

@@ -230,9 +230,10 @@ def test_the_conversation_is_kept_bounded_and_never_shortened_by_a_late_write(de
     turns = [Turn("caller", "x" * 5000), *(Turn("agent", f"sentence {n} \ud800") for n in range(100))]
     desk.ledger.remember(CALL_SID, 1, turns[:3])
     assert len(desk.row().conversation[0].text) == ledger_module.TURN_CHARS
-    desk.ledger.remember(CALL_SID, 1, turns[:2])
-    assert len(desk.row().conversation) == 3
-    desk.ledger.remember(CALL_SID, 1, turns)
+    desk.ledger.remember(CALL_SID, 1, turns[:2], 9.0)
+    assert (len(desk.row().conversation), desk.row().spent) == (3, 0.0)
+    desk.ledger.remember(CALL_SID, 1, turns, 0.125)
+    assert desk.row().spent == 0.125
     assert len(desk.row().conversation) == ledger_module.TURNS
     assert desk.row().conversation[-1] == Turn("agent", "sentence 99 ?")
 

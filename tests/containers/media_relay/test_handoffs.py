@@ -179,6 +179,13 @@ def test_a_call_that_costs_too_much_goes_to_a_person() -> None:
     assert Log(events.LIMIT_REACHED, {"limit": "max_call_cost_usd"}) in world.done
 
 
+def test_what_the_visits_before_have_spent_counts() -> None:
+    for spent, reasons in ((0.4, [Reason.SPEND_LIMIT]), (0.1, [])):
+        world = meet(World(file=PEOPLE_FILE, past=agent.Past(visit=2, spent=spent)))
+        agent_says(world, "Certainly.", usage=2000)  # 0.13 USD
+        assert [one.to.reason for one in world.transfers] == reasons
+
+
 def test_a_limit_of_cost_that_cannot_be_kept_is_logged() -> None:
     assert Log(events.LIMIT_UNPRICED, {"model": "gpt-realtime-9"}) in met(changed(model="gpt-realtime-9")).done
 

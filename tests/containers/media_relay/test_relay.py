@@ -56,6 +56,7 @@ async def test_the_agent_greets_first_and_once_and_audio_passes_both_ways_unchan
         row = row_of(home, phone)
         assert row.stream.stream_sid == STREAM_SID
         assert [turn.text for turn in row.conversation] == ["canary words of the agent"]
+        assert row.spent == pytest.approx(5 * 4 / 1e6)
         assert home.model.headers[0].headers["Authorization"] == f"Bearer {OPENAI_KEY}"
         assert home.model.headers[0].path.endswith("?model=gpt-realtime-2.1")
         assert "OpenAI-Beta" not in home.model.headers[0].headers
