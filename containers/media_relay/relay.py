@@ -59,7 +59,8 @@ class Relay:
         self._model: WebSocket | None = None
         self._address: Callable[[], ModelAddress] | None = None
         self._connecting: asyncio.Task[None] | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
+        self._timer_at = NEVER
         self._counts: Counter[str] = Counter()
         self._ended = False
 
@@ -258,11 +259,12 @@ class Relay:
     def _arm(self) -> None:
         """Have the session called at its deadline; a deadline that moves later is looked at when the timer fires."""
         at = self._session.deadline
-        if self._timer and not self._timer.cancelled() and self._timer.when() <= at:
+        if self._timer and not self._timer.cancelled() and self._timer_at <= at:
             return
         if self._timer:
             self._timer.cancel()
-        self._timer = self._loop.call_at(at, self._time_passed) if at != NEVER else None
+        # What is due at once uvloop answers with a plain handle, which cannot be asked for its time.
+        self._timer, self._timer_at = (self._loop.call_at(at, self._time_passed) if at != NEVER else None), at
 
     def _time_passed(self) -> None:
         self._timer = None
