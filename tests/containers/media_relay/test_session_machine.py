@@ -250,10 +250,25 @@ class PoliteWorld(RuleBasedStateMachine):
         for frame in (audio(160), silence(160)):
             self.world.tell(media_streams.Media(STREAM_SID, frame))
         self.world.pass_time(away)
+        self.another_session_comes(mu_law=not rarely)
+
+    @precondition(lambda self: self.model_speaks and self.stream_open and not self.world.left)
+    @rule(away=st.sampled_from([0.0, 0.5, 2.0]), late=st.booleans(), rarely=_rarely)
+    def session_is_renewed(self, away: float, *, late: bool, rarely: bool) -> None:
+        """Its fifty minutes are over, or so many that nobody's sentence is waited for."""
+        ladder = self.world.session.ladder
+        if ladder.renew_at < NEVER:
+            ladder.renew_at = self.world.now
+            ladder._renew_by = self.world.now if late else ladder._renew_by
+            self.world.tell(actions.Tick())
+            self.world.pass_time(away)
+            self.another_session_comes(mu_law=not rarely)
+
+    def another_session_comes(self, *, mu_law: bool) -> None:
         if not (self.world.model_open or self.world.model_closed):
             self.speaking, self.calls = False, []
             self.model_connects()
-            self.session_is_updated(mu_law=not rarely)
+            self.session_is_updated(mu_law=mu_law)
 
     @precondition(lambda self: self.model_speaks and self.stream_open)
     @rule(answers=st.booleans(), sometimes=_sometimes)
@@ -333,10 +348,16 @@ class PoliteWorld(RuleBasedStateMachine):
     def ledger_answers(self, *, rarely: bool) -> None:
         self.world.answer(readable=not rarely)
 
-    @rule(rarely=_rarely)
-    def relay_drains(self, *, rarely: bool) -> None:
+    @rule(within=st.sampled_from([0.0, 1.0, 5.0]), rarely=_rarely)
+    def relay_drains(self, within: float, *, rarely: bool) -> None:
         if rarely:
-            self.world.tell(actions.Drain())
+            self.world.tell(actions.Drain(within))
+            assert self.world.session.over or self.world.session.deadline <= self.world.now + within
+
+    @rule(rarely=_rarely)
+    def another_stream_has_the_call(self, *, rarely: bool) -> None:
+        if rarely:
+            self.world.tell(actions.Superseded())
             assert self.world.session.over
 
     # ---- what always holds ---------------------------------------------------------------------------------------
