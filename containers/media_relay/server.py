@@ -76,6 +76,7 @@ class Server:
         self._calls: dict[Relay, tuple[str, int]] = {}  # with CallSid and visit
         self._pending: set[asyncio.Task[None]] = set()
         self._refusing: set[asyncio.Task[None]] = set()
+        self._silent: dict[ServerWebSocket, None] = {}
         self._draining = False
         self._arrived = asyncio.Event()
         self._empty = asyncio.Event()
@@ -109,7 +110,7 @@ class Server:
 
     def connection(self) -> ServerWebSocket:
         """A new connection, for `loop.create_server`."""
-        return ServerWebSocket(limits=STREAM_LIMITS, on_request=self._request)
+        return ServerWebSocket(limits=STREAM_LIMITS, on_request=self._request, silent=self._silent)
 
     async def drain(self, seconds: float, moving: float | None = None) -> None:
         """Take no new call; let live ones end by themselves for `seconds`, and in the last `moving` send them on."""

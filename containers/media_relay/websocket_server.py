@@ -28,12 +28,23 @@ class ServerWebSocket(WebSocket):
 
     `on_request` is called once, with a well-formed GET, and answers it by `accept` or `respond`, at once or within
     `open_timeout` of the TCP connection. What is not a well-formed GET is answered here: 400, 405, 414 or 431.
+    `silent` holds all connections without a request, oldest first, `most_silent` at most: one more, and the oldest is
+    cut. Whoever means to ask does so at once, and a flood that shut the door instead would keep the callers out.
     """
 
-    def __init__(self, *, limits: Limits, on_request: Callable[["ServerWebSocket", Request], None]) -> None:
+    def __init__(
+        self,
+        *,
+        limits: Limits,
+        on_request: Callable[["ServerWebSocket", Request], None],
+        silent: dict["ServerWebSocket", None] | None = None,
+        most_silent: int = 1000,
+    ) -> None:
         self._server = ServerProtocol(max_size=limits.max_size, logger=sansio_log)
         super().__init__(self._server, limits)
         self._on_request = on_request
+        self._silent = {} if silent is None else silent
+        self._most_silent = most_silent
         self._request: Request | None = None
         self._answered = False
         self._unread = bytearray()
@@ -71,6 +82,15 @@ class ServerWebSocket(WebSocket):
         super().connection_made(transport)
         late = Closed(CloseCode.ABNORMAL_CLOSURE, "no handshake in time", "network")
         self._arm(self._limits.open_timeout, partial(self._cut, late))
+        if len(self._silent) >= self._most_silent:
+            oldest = next(iter(self._silent))
+            del self._silent[oldest]
+            oldest._cut(Closed(CloseCode.ABNORMAL_CLOSURE, "too many without a request", "us"))  # noqa: SLF001 - its kind
+        self._silent[self] = None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._silent.pop(self, None)
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         if self._answered and not self._unread:
@@ -103,6 +123,7 @@ class ServerWebSocket(WebSocket):
         if len(head) > _MAX_REQUEST_HEAD:
             self.respond(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
         elif blank_line:
+            self._silent.pop(self, None)
             self._unread = rest
             self._server.receive_data(head + blank_line)
             for event in self._server.events_received():
