@@ -68,10 +68,13 @@ node_modules/.bin/cdk: package-lock.json .venv/.synced
 synth: node_modules/.bin/cdk ## Write the CloudFormation template (STAGE=dev|prod)
 	@$(CDK) synth --quiet -c stage=$(STAGE)
 
-audit: node_modules/.bin/cdk ## Scan template and sources for what is known to be unsafe (STAGE=dev|prod); fetches the scanners once
+audit: node_modules/.bin/cdk ## Scan template, sources and packages for what is known to be unsafe, and list what is deployed in .build/sbom.json (STAGE=dev|prod)
 	@$(CDK) synth --quiet -c stage=$(STAGE)
 	@$(UV) tool run --quiet --from checkov==3.3.30 checkov --config-file infra/checkov.yaml -f cdk.out/Patchthrough.template.json
 	@$(UV) tool run --quiet --from bandit==1.9.4 bandit -q -lll -r contracts functions containers infra cli
+	@mkdir -p .build
+	@$(UV) export --frozen --quiet --no-default-groups --group webhook --group transfer --group relay --preview-features sbom-export --format cyclonedx1.5 --output-file .build/sbom.json > /dev/null
+	@$(RUN) -m infra.advisories $(UV) tool run --quiet --from pip-audit==2.10.1 pip-audit
 
 image: ## Build the relay's image with docker, podman or buildah
 	@tool=$$(command -v docker || command -v podman || command -v buildah) || { echo "image: install docker, podman or buildah" >&2; exit 1; }; \

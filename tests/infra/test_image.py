@@ -27,6 +27,12 @@ def test_S21_packages_come_from_the_lock_file_with_their_hashes_and_without_buil
     assert re.search(r"uv==\d+\.\d+\.\d+", TEXT)
 
 
+def test_S21_a_functions_bundle_takes_only_packages_whose_hash_is_known_and_builds_none() -> None:
+    assets = (ROOT / "infra/assets.py").read_text()
+    assert '"--no-deps", "--require-hashes")' in assets
+    assert '"--only-binary", ":all:"' in assets
+
+
 def test_S21_every_package_of_the_relay_has_a_hash_in_the_lock_file() -> None:
     lock = tomllib.loads((ROOT / "uv.lock").read_text())
     packages: dict[str, Any] = {package["name"]: package for package in lock["package"]}
