@@ -15,6 +15,7 @@ from cli.errors import CommandError
 from cli.screen import Screen, table
 from contracts.agent_file import AgentFile, AgentFileError
 from contracts.agent_file import load as load_agent
+from contracts.sentences import LANGUAGES, family
 from infra.settings import Settings, SettingsError, load
 
 # So that the stage's own settings are checked as well when the agent file is wrong.
@@ -117,3 +118,10 @@ def _meaning(console: Console, path: Path, stage: str, agent: AgentFile) -> None
         f"{limits.max_call_minutes} minutes, then with a person at most {limits.max_dial_minutes}",
         markup=False,
     )
+    if family(agent.language) != agent.language[:2]:
+        known = ", ".join(LANGUAGES)
+        console.print(
+            f'⚠ our own sentences ("One moment please") are not known in {agent.language}, only in {known}: callers '
+            "hear them in English",
+            markup=False,
+        )

@@ -16,6 +16,7 @@ from twilio.twiml.voice_response import Dial, VoiceResponse
 from cli.errors import CommandError
 from cli.twilio_api import HttpClient, asking_twilio
 from contracts.agent_file import AgentFile
+from contracts.sentences import Sentence, spoken
 
 UPLOAD_ORIGIN = "https://serverless-upload.twilio.com"
 PATH = "/fallback.xml"
@@ -24,44 +25,20 @@ _NAME = "live"
 _WHAT = "the number's fallback document"
 _FIX = "give a standard API key, or the auth token, to './patchthrough secrets set twilio'"
 
-# https://www.twilio.com/docs/voice/twiml/say#supported-languages-for-basic-voices, and what is said before and after.
-_SENTENCES = {
-    "en": (
-        "en-US",
-        "Our assistant is not available right now. Please hold, I am connecting you to a person.",
-        "Thank you for calling. If nobody could take your call, please call again a little later. Goodbye.",
-    ),
-    "de": (
-        "de-DE",
-        "Unser Assistent ist gerade nicht erreichbar. Bitte warten Sie, ich verbinde Sie mit einem Menschen.",
-        "Danke für Ihren Anruf. Falls niemand abnehmen konnte, rufen Sie bitte etwas später noch einmal an.",
-    ),
-    "es": (
-        "es-ES",
-        "Nuestro asistente no está disponible en este momento. Espere, por favor, le paso con una persona.",
-        "Gracias por llamar. Si nadie ha podido atenderle, vuelva a llamar un poco más tarde. Adiós.",
-    ),
-    "fr": (
-        "fr-FR",
-        "Notre assistant n'est pas disponible. Veuillez patienter, je vous mets en relation avec une personne.",
-        "Merci de votre appel. Si personne n'a pu vous répondre, rappelez un peu plus tard. Au revoir.",
-    ),
-}
-
 
 def document(agent: AgentFile) -> str:
     """The TwiML: a sentence in the agent's language (English if it is not known here), the default person, a farewell.
 
     The farewell is heard after a conversation too, if the person hangs up first: a static document cannot tell.
     """
-    language, before, after = _SENTENCES.get(agent.language[:2], _SENTENCES["en"])
+    before, after = (spoken(one, agent.language) for one in (Sentence.ASSISTANT_AWAY, Sentence.FAREWELL))
     person = agent.directory.default
     dial = Dial(answer_on_bridge=True, timeout=person.ring_seconds, time_limit=60 * agent.limits.max_dial_minutes)
     dial.number(person.number)
     response = VoiceResponse()
-    response.say(before, language=language)
+    response.say(before.text, language=before.language)
     response.append(dial)
-    response.say(after, language=language)
+    response.say(after.text, language=after.language)
     response.hangup()
     return str(response)
 

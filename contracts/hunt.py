@@ -54,39 +54,36 @@ class Ring:
 
 
 @dataclass(frozen=True, slots=True)
-class ToAgent:
-    """The agent goes on, and knows how it ended (`outcome`) at `destination`, a key; `passed` were closed."""
+class End:
+    """The hunt is over: it ended so (`outcome`) at `destination`, a key; `passed` were closed."""
 
     destination: str
     outcome: Outcome
     passed: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class TakeMessage:
-    """The caller leaves a message for `destination`, a key."""
+class ToAgent(End):
+    """The agent goes on, and knows how it ended."""
 
-    destination: str
-    outcome: Outcome
-    passed: tuple[str, ...] = ()
+    __slots__ = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Goodbye:
+class TakeMessage(End):
+    """The caller leaves a message for the destination."""
+
+    __slots__ = ()
+
+
+class Goodbye(End):
     """A sentence tells the caller how it ended, and the call ends."""
 
-    destination: str
-    outcome: Outcome
-    passed: tuple[str, ...] = ()
+    __slots__ = ()
 
 
-@dataclass(frozen=True, slots=True)
-class HangUp:
+class HangUp(End):
     """The call ends without a word: the caller has spoken with a person, or is gone."""
 
-    destination: str
-    outcome: Outcome
-    passed: tuple[str, ...] = ()
+    __slots__ = ()
 
 
 Step = Ring | ToAgent | TakeMessage | Goodbye | HangUp

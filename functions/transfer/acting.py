@@ -16,7 +16,7 @@ from functions.eventlog import EventLog
 from functions.transfer.acts import Act, Dial, Join, Summon
 from functions.transfer.attended import leg_over, with_agent
 from functions.transfer.carrier import Ambiguous, CallGone, Carrier, CarrierFailure, Refused, Throttled
-from functions.transfer.hunting import SCREENING_SECONDS, Hunting
+from functions.transfer.hunting import SCREENING_SECONDS, Hunting, transfer_of
 from functions.transfer.lease import POLL_SECONDS
 from functions.transfer.results import REFUSED_SECONDS, SOON_SECONDS, Again, Done, Next, Result, Timing
 from functions.transfer.watching import Watching
@@ -40,8 +40,7 @@ class Turn:
     @property
     def transfer(self) -> Transfer:
         """Its transfer."""
-        assert self.row.transfer is not None, "what is claimed is a transfer"
-        return self.row.transfer
+        return transfer_of(self.row)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

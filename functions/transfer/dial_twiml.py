@@ -16,6 +16,7 @@ from twilio.twiml.voice_response import Client, Dial, Enqueue, VoiceResponse
 from contracts.destination import Destination, Mode, Target, TargetKind
 from contracts.hunt import Ring
 from contracts.row import Row, Transfer
+from contracts.sentences import Spoken
 from functions.transfer.wording import cut
 
 MAX_TWIML_CHARS = 4000  # of the Twiml parameter: https://www.twilio.com/docs/voice/api/call-resource
@@ -71,7 +72,7 @@ class Hop:
         return f"{self.origin}/voice/{question}?{urlencode(query)}"
 
 
-def dial(hop: Hop, ring: Ring, *, sentence: str = "") -> VoiceResponse:
+def dial(hop: Hop, ring: Ring, *, sentence: Spoken | None = None) -> VoiceResponse:
     """Ring people, after a sentence if there is one, and ask `/voice/dial-ended` afterwards.
 
     In a screened ring whoever answers hears `/voice/whisper` first, and the caller goes on hearing the ringing
@@ -87,7 +88,7 @@ def dial(hop: Hop, ring: Ring, *, sentence: str = "") -> VoiceResponse:
         _noun(verb, target, hop, leg)
     response = VoiceResponse()
     if sentence:
-        response.say(sentence)
+        response.say(sentence.text, language=sentence.language)
     response.append(verb)
     return response
 
@@ -107,7 +108,7 @@ def dial_unclaimed(destination: Destination, *, origin: str, dial_seconds: int, 
     return response
 
 
-def enqueue(hop: Hop, ring: Ring, *, sentence: str = "") -> VoiceResponse:
+def enqueue(hop: Hop, ring: Ring, *, sentence: Spoken | None = None) -> VoiceResponse:
     """Let the caller wait in a queue or a TaskRouter workflow, and ask `/voice/queue-ended` afterwards.
 
     https://www.twilio.com/docs/voice/twiml/enqueue
@@ -125,7 +126,7 @@ def enqueue(hop: Hop, ring: Ring, *, sentence: str = "") -> VoiceResponse:
         verb.task(json.dumps(known | {"summary": cut(hop.summary, SUMMARY_CHARS)}))
     response = VoiceResponse()
     if sentence:
-        response.say(sentence)
+        response.say(sentence.text, language=sentence.language)
     response.append(verb)
     return response
 

@@ -122,7 +122,8 @@ class Dialer(Acting):
             renew = partial(self.renew, turn)
             summon = Summon(self.carrier, row, step, hop, since=_since(transfer), renew=renew)
             return self.act(turn, summon, look_first=in_doubt) if self._place(turn, step) else Again(SOON_SECONDS)
-        twiml = str(dial(hop, step, sentence=opening(transfer, step.destination)))
+        sentence = opening(transfer, step.destination, self.hunting.people(row).language)
+        twiml = str(dial(hop, step, sentence=sentence))
         if len(twiml) > MAX_TWIML_CHARS:
             return self._leave_to_webhook(turn)
         return (

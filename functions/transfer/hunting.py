@@ -47,7 +47,7 @@ class Hunting:
             row: as it was claimed.
             with_agent: the caller is still with the agent, so that a person may be asked meanwhile.
         """
-        transfer, directory = _transfer(row), self.people(row)
+        transfer, directory = transfer_of(row), self.people(row)
         if transfer.request.reason is Reason.CALLER_LEAVES_MESSAGE:
             taken = hunt.message(directory, transfer.request.destination)
             if taken:  # nobody is rung, so there is nothing to guard
@@ -75,7 +75,7 @@ class Hunting:
         Returns:
             The row, and whether it was this word that moved it on; None if the call is unknown.
         """
-        transfer = _transfer(row)
+        transfer = transfer_of(row)
         position, directory = transfer.position, self.people(row)
         step = hunt.after(
             directory,
@@ -93,11 +93,11 @@ class Hunting:
     def settle(self, row: Row, step: Step) -> tuple[Row, bool] | None:
         """The row's open transfer rings nobody (any more): write down what becomes of the caller."""
         assert not isinstance(step, Ring), "a ring is not the end"
-        return self._write(row, _transfer(row), step, None)
+        return self._write(row, transfer_of(row), step, None)
 
     def bridged(self, row: Row, child_sid: str) -> None:
         """Tell that the caller and the person on this leg hear each other, and how long that took."""
-        transfer = _transfer(row)
+        transfer = transfer_of(row)
         seconds = round(self.now() - transfer.request.asked_at.timestamp(), 1)
         self.log.write(
             events.TRANSFER_BRIDGED,
@@ -112,7 +112,7 @@ class Hunting:
 
     def place(self, row: Row, attempt: int, step: Ring) -> bool:
         """Write down what this claim is about to ring. False: the claim is not held any more."""
-        transfer = _transfer(row)
+        transfer = transfer_of(row)
         attended = step.mode is Mode.ATTENDED
         as_written = (step.position, step.passed, attended) == (transfer.position, (), transfer.hunt.attended)
         if as_written:
@@ -127,7 +127,7 @@ class Hunting:
         )
 
     def _at(self, row: Row, directory: Directory, position: Position, *, with_agent: bool) -> Step:
-        transfer = _transfer(row)
+        transfer = transfer_of(row)
         step = hunt.at(
             directory,
             position,
@@ -167,7 +167,7 @@ class Hunting:
 
     def _refusal(self, row: Row, directory: Directory) -> str:
         """Why no transfer is permitted now; "" if one is."""
-        guards, request = directory.guards, _transfer(row).request
+        guards, request = directory.guards, transfer_of(row).request
         if not guards.enabled:
             return "switched off"
         if len(row.attempts) >= guards.transfers_per_call:
@@ -183,7 +183,7 @@ class Hunting:
 
     def _instead(self, row: Row, directory: Directory, why: str) -> Step:
         """What a caller gets instead: the default person once a call, then the agent, who can still help; or words."""
-        default, request = directory.default.key, _transfer(row).request
+        default, request = directory.default.key, transfer_of(row).request
         too_often = len(row.attempts) >= directory.guards.transfers_per_call
         if why == "transfers_per_call" and not any(
             _rang(attempt.destination, attempt.tries, default) for attempt in row.attempts
@@ -214,7 +214,8 @@ class Hunting:
         return written
 
 
-def _transfer(row: Row) -> Transfer:
+def transfer_of(row: Row) -> Transfer:
+    """The transfer of a row that is known to have one."""
     assert row.transfer is not None, "asked only about a row with a transfer"
     return row.transfer
 

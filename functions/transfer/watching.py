@@ -20,15 +20,15 @@ from contracts.handoff import Then, TransferState
 from contracts.ledger import TERMINAL_STATUS, Ledger
 from contracts.metrics import Metric
 from contracts.row import Row, StreamState, Transfer
+from contracts.sentences import Sentence, spoken
 from contracts.transfer import Outcome, TransferRequest, Withdrawal
 from contracts.visit import SWEPT
 from functions.eventlog import EventLog
 from functions.transfer.attended import leg_over, rings_apart, with_agent
 from functions.transfer.carrier import CallGone, Carrier, CarrierFailure, Refused
 from functions.transfer.dial_twiml import Hop, ask_meeting_empty, ask_webhook
-from functions.transfer.hunting import SCREENING_SECONDS, Hunting
+from functions.transfer.hunting import SCREENING_SECONDS, Hunting, transfer_of
 from functions.transfer.results import REFUSED_SECONDS, SOON_SECONDS, Again, Done, Next, Result
-from functions.transfer.wording import GONE, TAKEN
 
 GRACE_SECONDS = 10.0  # a ring may last 5 longer than asked for: https://www.twilio.com/docs/voice/twiml/dial#timeout
 REPORT_SECONDS = 3.0
@@ -90,7 +90,7 @@ class Watching:
 
     def met(self, row: Row) -> None:
         """Both are in their room: log it, and let those go who rang as well."""
-        transfer = _transfer(row)
+        transfer = transfer_of(row)
         by = transfer.answer.by if transfer.answer else ""
         self.hunting.bridged(row, by)
         for leg in transfer.hunt.legs:
@@ -146,7 +146,7 @@ class Watching:
 
     def _see_after(self, row: Row, leg: str, of: int) -> bool:
         """Whether a leg is over, which then is written down."""
-        transfer = _transfer(row)
+        transfer = transfer_of(row)
         try:
             status = self.carrier.status(leg)
         except CallGone:
@@ -165,9 +165,11 @@ class Watching:
 
     def _let_go(self, row: Row, leg: str, why: str) -> None:
         """Tell the person, if there is one on the line, and end the call; it may be over already."""
-        said = {"request_id": _transfer(row).request.request_id, "child_sid": leg, "why": why}
+        known = {"request_id": transfer_of(row).request.request_id, "child_sid": leg, "why": why}
         response = VoiceResponse()
-        response.say(GONE if why == CALLER_GONE else TAKEN)
+        sentence = Sentence.GONE if why == CALLER_GONE else Sentence.TAKEN
+        said = spoken(sentence, self.hunting.people(row).language)
+        response.say(said.text, language=said.language)
         response.hangup()
         try:
             self.carrier.update(leg, str(response))
@@ -175,7 +177,7 @@ class Watching:
             with suppress(CallGone):
                 self.carrier.hang_up(leg)  # it was ringing, and rings no more
         finally:
-            self.log.write(events.TRANSFER_WITHDRAWN, row.call_sid, **said)
+            self.log.write(events.TRANSFER_WITHDRAWN, row.call_sid, **known)
 
     def _send(self, row: Row, twiml: str) -> Result:
         try:
@@ -185,7 +187,7 @@ class Watching:
             if transfer is not None:
                 return self.withdraw(row.call_sid, transfer.request.request_id)
         except Refused as refused:
-            request_id = _transfer(row).request.request_id
+            request_id = transfer_of(row).request.request_id
             self.log.write(events.TRANSFER_REFUSED, row.call_sid, request_id=request_id, why=refused.outcome.value)
             self.log.count(Metric.TRANSFERS_FAILED)
             return Again(REFUSED_SECONDS)
@@ -197,8 +199,3 @@ class Watching:
         position = transfer.position
         targets = self.hunting.people(row).resolve(position.destination).rung_at(position.index)
         return max((target.ring_seconds for target in targets), default=0)
-
-
-def _transfer(row: Row) -> Transfer:
-    assert row.transfer is not None, "asked only about a row with a transfer"
-    return row.transfer

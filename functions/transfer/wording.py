@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from contracts.destination import Destination
 from contracts.handoff import Transfer
+from contracts.sentences import Sentence, Spoken, spoken
 
 WHISPER_CHARS = 75  # five seconds of speech
-GONE = "The caller has hung up. Goodbye."
-TAKEN = "Somebody else has taken the call. Goodbye."
 
 
 def cut(text: str, chars: int) -> str:
@@ -19,14 +18,14 @@ def cut(text: str, chars: int) -> str:
     return words or clean[:chars]
 
 
-def opening(transfer: Transfer, destination: Destination) -> str:
-    """Told to the caller before a ring, unless it was said before or the ringing merely goes on; else ""."""
+def opening(transfer: Transfer, destination: Destination, language: str) -> Spoken | None:
+    """Told to the caller before a ring, unless it was said before or the ringing merely goes on."""
     tries = transfer.hunt.tries
     known = tries[-1].destination == destination.key if tries else transfer.request.reason.announced
-    return "" if known else f"One moment please, I am connecting you to {destination.name}."
+    return None if known else spoken(Sentence.CONNECTING, language, name=destination.name)
 
 
-def whisper(destination: Destination, summary: str) -> str:
+def whisper(destination: Destination, summary: str, language: str) -> str:
     """Told to the person: who is calling, and why, as far as five seconds reach."""
-    who = destination.whisper or f"A caller for {destination.name}."
+    who = destination.whisper or spoken(Sentence.CALLER_FOR, language, name=destination.name).text
     return cut(f"{who} {summary}", WHISPER_CHARS)

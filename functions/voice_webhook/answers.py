@@ -26,6 +26,7 @@ from contracts.breaker import Verdict as Breaking
 from contracts.handoff import Verdict
 from contracts.metrics import Metric
 from contracts.row import Row, StreamState
+from contracts.sentences import Sentence, spoken
 from contracts.transfer import Outcome, Reason, TransferRequest
 from contracts.visit import may_try_again, moved
 from functions.transfer.attended import VERDICTS, rings_apart
@@ -33,7 +34,7 @@ from functions.voice_webhook.circuit import Circuit
 from functions.voice_webhook.ends import LEDGER_FAILURES, Ends
 from functions.voice_webhook.request import Request, RequestRefused, dialable
 from functions.voice_webhook.transfers import LOSSES, Transfers
-from functions.voice_webhook.twiml import NOBODY, Documents
+from functions.voice_webhook.twiml import Documents
 from functions.voice_webhook.visits import Visits
 
 OUTCOMES = {
@@ -145,7 +146,12 @@ class Answers:
 
     def queue_wait(self, request: Request) -> str:
         """What the caller hears in a queue."""
-        return self.documents.hold(request.number("QueueTime"), int(request.query.get("seconds", 0)))
+        waited, seconds = request.number("QueueTime"), int(request.query.get("seconds", 0))
+        return self.documents.hold(waited, seconds, self._language)
+
+    def thanks(self) -> str:
+        """The caller has left a message."""
+        return self.documents.hang_up(spoken(Sentence.THANKS, self._language))
 
     def meeting_empty(self, request: Request) -> str:
         """The caller waited in a room for a person who had left it."""
@@ -155,12 +161,17 @@ class Answers:
         """Ring the default person without a claim."""
         directory = self.transfers.hunting.people(None)
         if not directory.guards.enabled:
-            return self.transfers.sentence(request.call_sid, NOBODY, why="switched off")
+            return self.transfers.nobody(request.call_sid, None, why="switched off")
         self.ends.log.write(events.DEFAULT_PERSON, request.call_sid, why=why)
         self.ends.log.count(Metric.DEFAULT_PERSON_DIALLED)
         called = request.field("To")
         caller_id = called if dialable(called) and not dialable(request.field("From")) else ""
         return self.documents.default_person(directory, caller_id)
+
+    @property
+    def _language(self) -> str:
+        """That of the present agent file: what needs no row is not worth reading one."""
+        return self.transfers.hunting.people(None).language
 
     def _after_stream(self, row: Row, visit: int) -> tuple[str, str]:
         """The decision in a word, and the answer."""
@@ -264,7 +275,7 @@ class Answers:
     def _nobody_left(self, call_sid: str, outcome: Outcome) -> str:
         if outcome is Outcome.BRIDGED:
             return self.documents.hang_up()
-        return self.transfers.sentence(call_sid, NOBODY, why="no row and no person")
+        return self.transfers.nobody(call_sid, None, why="no row and no person")
 
 
 def _screened(request: Request, row: Row | None, outcome: Outcome) -> tuple[Outcome, str]:

@@ -38,7 +38,7 @@ from functions.voice_webhook.reports import Reports
 from functions.voice_webhook.request import Gate, Request, RequestRefused
 from functions.voice_webhook.summary import HEADERS, Summaries
 from functions.voice_webhook.transfers import Transfers
-from functions.voice_webhook.twiml import THANKS, Documents
+from functions.voice_webhook.twiml import Documents
 from functions.voice_webhook.visits import Visits
 
 Answer = Callable[[Request], str]
@@ -116,7 +116,7 @@ class Webhook:
 
     def _thank(self, request: Request) -> str:
         self.reports.message(request)
-        return self.answers.documents.hang_up(THANKS)
+        return self.answers.thanks()
 
     def _question(
         self, answer: Answer, needed: tuple[str, ...], event: dict[str, Any], *, of_person: bool = False
@@ -168,7 +168,7 @@ def wire(  # noqa: PLR0913 - every neighbour of the function, by name
     """The function from its neighbours."""
     hunting = Hunting(ledger=ledger, people=people, quota=quota, log=log, now=now)
     ends = Ends(ledger=ledger, transfers=transfers, log=log)
-    visits = Visits(ledger=ledger, documents=documents, tokens=tokens, log=log, now=now)
+    visits = Visits(ledger=ledger, documents=documents, people=people, tokens=tokens, log=log, now=now)
     summaries = Summaries(
         ledger=ledger,
         people=people,

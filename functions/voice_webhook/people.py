@@ -13,22 +13,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from contracts import events
-from contracts.destination import Destination
 from contracts.handoff import Verdict
 from contracts.ledger import Ledger
 from contracts.metrics import Metric
 from contracts.row import Row, Transfer
+from contracts.sentences import Sentence, spoken
 from functions.eventlog import EventLog
 from functions.outbox import Outbox
 from functions.transfer.hunting import Hunting
-from functions.transfer.wording import GONE, TAKEN, whisper
+from functions.transfer.wording import whisper
 from functions.voice_webhook.ends import LEDGER_FAILURES, Ends
 from functions.voice_webhook.request import Request
 from functions.voice_webhook.twiml import Documents
 
 ACCEPT = "1"
 REASONS = {"2": "", "3": "in a meeting"}
-UNREACHABLE = "I am sorry, the caller cannot be connected right now. Goodbye."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,21 +65,24 @@ class People:
             return self._whisper(request, question, None, "")
         transfer = _standing(row, request)
         if row is None or transfer is None:
-            return self.documents.hang_up(GONE)
+            return self._part(row, Sentence.GONE)
         if transfer.accepted_at:
-            return self.documents.hang_up(TAKEN)
+            return self._part(row, Sentence.TAKEN)
         return self._whisper(request, question, row, transfer.request.summary)
 
     def _whisper(self, request: Request, question: str, row: Row | None, summary: str) -> str:
-        text = whisper(self._destination(request, row), summary) if "again" not in request.query else ""
-        return self.documents.whisper(text, self._key_url(request, question))
+        directory = self.hunting.people(row)
+        destination, language = directory.resolve(request.query.get("to", "")), directory.language
+        told = whisper(destination, summary, language) if "again" not in request.query else ""
+        return self.documents.whisper(self._key_url(request, question), language, told)
 
     def _key(self, request: Request, question: str, accept: Callable[[Request], str]) -> str:
         key = request.field("Digits")
         if key == ACCEPT:
             return accept(request)
         if key and key not in REASONS and "again" not in request.query:
-            return self.documents.whisper("", self._key_url(request, question, again=True))
+            language = self.hunting.people(None).language
+            return self.documents.whisper(self._key_url(request, question, again=True), language)
         verdict = Verdict.DECLINED if key in REASONS else Verdict.NO_KEY
         note = REASONS.get(key, "")
         self.ends.keep(
@@ -103,7 +105,7 @@ class People:
             return self.documents.consent()
         transfer = _standing(row, request)
         if row is None or transfer is None or not taken:
-            return self._too_late(transfer)
+            return self._too_late(row, transfer)
         self._say(events.TRANSFER_ACCEPTED, request)
         self.hunting.bridged(row, request.call_sid)
         return self.documents.consent()
@@ -115,19 +117,20 @@ class People:
             row = self.ledger.read(request.caller_sid)
         except LEDGER_FAILURES as error:
             self.ends.ledger_failed(request, error)
-            return self.documents.hang_up(UNREACHABLE)
+            return self._part(None, Sentence.UNREACHABLE)
         transfer = _standing(row, request)
         if row is None or transfer is None or not taken:
-            return self._too_late(transfer)
+            return self._too_late(row, transfer)
         self._say(events.TRANSFER_ACCEPTED, request)
         self.transfers.send(transfer.request.to_json(), row.call_sid)
         return self.documents.meeting_of_person(row, transfer, self.hunting.people(row))
 
-    def _too_late(self, transfer: Transfer | None) -> str:
-        return self.documents.hang_up(TAKEN if transfer is not None and transfer.accepted_at else GONE)
+    def _too_late(self, row: Row | None, transfer: Transfer | None) -> str:
+        taken = transfer is not None and transfer.accepted_at
+        return self._part(row, Sentence.TAKEN if taken else Sentence.GONE)
 
-    def _destination(self, request: Request, row: Row | None) -> Destination:
-        return self.hunting.people(row).resolve(request.query.get("to", ""))
+    def _part(self, row: Row | None, sentence: Sentence) -> str:
+        return self.documents.hang_up(spoken(sentence, self.hunting.people(row).language))
 
     def _key_url(self, request: Request, question: str, *, again: bool = False) -> str:
         return self.documents.of_person(question, request.query, again=again)

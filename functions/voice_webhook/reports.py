@@ -18,7 +18,7 @@ from contracts.transfer import VERSION, Withdrawal
 from functions.eventlog import EventLog
 from functions.outbox import Outbox
 from functions.transfer.attended import leg_over
-from functions.transfer.hunting import Hunting
+from functions.transfer.hunting import Hunting, transfer_of
 from functions.voice_webhook.ends import Ends
 from functions.voice_webhook.request import Request
 from functions.voice_webhook.summary import Summaries
@@ -125,8 +125,7 @@ class Reports:
 
     def _send_on(self, request: Request, row: Row, *, moved: bool) -> None:
         """What the transfer function has to do about the end of a leg."""
-        transfer = row.transfer
-        assert transfer is not None, "the row of a leg has a transfer"
+        transfer = transfer_of(row)
         if moved:
             ended = row.attempts[-1] if row.open_transfer is None else None
             if ended is None or ended.then is not Then.AGENT:  # the agent learns of it from the ledger

@@ -18,13 +18,14 @@ from contracts.hunt import Ring
 from contracts.ledger import Ledger
 from contracts.metrics import Metric
 from contracts.row import Attempt, Row
+from contracts.sentences import Sentence, spoken
 from contracts.transfer import Outcome, TransferRequest
 from contracts.visit import moved
 from functions.eventlog import EventLog
-from functions.transfer.hunting import Hunting
+from functions.transfer.hunting import Hunting, transfer_of
 from functions.transfer.lease import lease_seconds
 from functions.voice_webhook.ends import Ends
-from functions.voice_webhook.twiml import NOBODY, Documents, closed
+from functions.voice_webhook.twiml import Documents
 from functions.voice_webhook.visits import Visits
 
 LOSSES = 2
@@ -55,7 +56,7 @@ class Transfers:
             until = claim.until if isinstance(claim, Held) else claim.at + REDIAL_SECONDS
             seconds = round(max(0.0, until - self.now()), 1)
             self.log.write(events.TRANSFER_HELD, call_sid, request_id=wanted.request_id, by="webhook", seconds=seconds)
-            return self.documents.ask_again(visit, wait=True)
+            return self.documents.ask_again(visit, wait_in=self.hunting.people(row).language)
         return self.documents.ask_again(visit) if isinstance(claim, Over) else self.documents.hang_up()
 
     def after(self, row: Row, attempt: Attempt) -> str:
@@ -85,7 +86,7 @@ class Transfers:
         self.ends.end(row.call_sid, outcome.value, by=_by(outcome))
         if outcome is Outcome.BRIDGED:
             return self.documents.hang_up()
-        return self.sentence(row.call_sid, NOBODY, why="neither agent nor person")
+        return self.nobody(row.call_sid, row, why="neither agent nor person")
 
     def meanwhile(self, row: Row) -> str:
         """A person rings apart, and the agent has gone: the next visit, or a wait for the end of the ringing."""
@@ -95,16 +96,15 @@ class Transfers:
         if row.stream.lost < LOSSES:
             return self.visits.offer(row, row.stream.visit, why="stream lost", after_loss=True)
         self.ledger.stream_ended(row.call_sid, row.stream.visit, "lost")
-        return self.documents.ask_again(row.stream.visit, wait=True)
+        return self.documents.ask_again(row.stream.visit, wait_in=self.hunting.people(row).language)
 
-    def sentence(self, call_sid: str, sentence: str, *, why: str) -> str:
-        """A sentence, and the end."""
+    def nobody(self, call_sid: str, row: Row | None, *, why: str) -> str:
+        """That nobody can take the call, and the end; `row` is None if it cannot be read."""
         self.log.write(events.SENTENCE_SPOKEN, call_sid, why=why)
-        return self.documents.hang_up(sentence)
+        return self.documents.hang_up(spoken(Sentence.NOBODY, self.hunting.people(row).language))
 
     def _claimed(self, claim: Claimed, wanted: TransferRequest) -> str:
-        row, transfer = claim.row, claim.row.transfer
-        assert transfer is not None, "what is claimed is a transfer"
+        row, transfer = claim.row, transfer_of(claim.row)
         said = {"request_id": wanted.request_id, "by": "webhook", "attempt": claim.attempt}
         self.log.write(
             events.TRANSFER_CLAIMED,
@@ -115,7 +115,7 @@ class Transfers:
         )
         if claim.attempt > ATTEMPTS + transfer.hop:
             self.ends.end(row.call_sid, Outcome.CARRIER_ERROR.value, by="carrier")
-            return self.sentence(row.call_sid, NOBODY, why="every dial was lost")
+            return self.nobody(row.call_sid, row, why="every dial was lost")
         if transfer.joining:
             return self._join(claim, transfer)
         if claim.must_reconcile and transfer.hunt.attended:
@@ -152,13 +152,17 @@ class Transfers:
 
     def _take_message(self, directory: Directory, destination: str) -> str:
         assert directory.voicemail is not None, "asked only where there is one"
-        return self.documents.take_message(directory.voicemail, destination or directory.default.key)
+        return self.documents.take_message(
+            directory.voicemail, destination or directory.default.key, directory.language
+        )
 
     def _goodbye(self, row: Row, directory: Directory, attempt: Attempt) -> str:
         self.ends.end(row.call_sid, attempt.outcome.value, by="carrier")
-        destination = directory.resolve(attempt.destination)
-        words = closed(destination) if attempt.outcome is Outcome.CLOSED else NOBODY
-        return self.sentence(row.call_sid, words, why=attempt.outcome.value)
+        if attempt.outcome is not Outcome.CLOSED:
+            return self.nobody(row.call_sid, row, why=attempt.outcome.value)
+        self.log.write(events.SENTENCE_SPOKEN, row.call_sid, why=attempt.outcome.value)
+        name = directory.resolve(attempt.destination).name
+        return self.documents.hang_up(spoken(Sentence.CLOSED, directory.language, name=name))
 
 
 def _by(outcome: Outcome) -> str:

@@ -8,26 +8,15 @@ from urllib.parse import urlencode
 
 from twilio.twiml.voice_response import Connect, Gather, Stream, VoiceResponse
 
-from contracts.destination import Destination, Directory, Voicemail
+from contracts.destination import Directory, Voicemail
 from contracts.hunt import Ring
 from contracts.row import Row, Transfer
+from contracts.sentences import Sentence, Spoken, as_written, spoken
 from functions.transfer.dial_twiml import Hop, dial, dial_unclaimed, enqueue, meeting, meeting_of_person
 from functions.transfer.wording import opening
 
-RECONNECTING = "One moment please, I am reconnecting you."
-WAITING = "One moment please."
-NOBODY = "I am sorry, nobody can take your call right now. Please call again a little later. Goodbye."
-BUSY_LINE = "All of our people are busy. Please hold the line."
-KEYS = "Press 1 to accept, 2 to decline, 3 if you are in a meeting."
-NOTHING_RECORDED = "I did not hear a message. Please call again. Goodbye."
-THANKS = "Thank you. Your message has been taken. Goodbye."
 KEY_SECONDS = 6  # of thinking, after a whisper of five
 HOLD_SECONDS = 8
-
-
-def closed(destination: Destination) -> str:
-    """Told to a caller for whom nobody is there at this hour."""
-    return f"I am sorry, {destination.name} is closed right now. Please call again when we are open. Goodbye."
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +26,7 @@ class Documents:
     webhook_origin: str
     media_origin: str
 
-    def stream(self, call_sid: str, visit: int, token: str, *, sentence: str = "") -> str:
+    def stream(self, call_sid: str, visit: int, token: str, *, sentence: Spoken | None = None) -> str:
         """Connect the agent, and ask `/voice/stream-ended` afterwards, by whichever of the two ways Twilio honours."""
         asked = f"?visit={visit}"
         ended = f"{self.webhook_origin}/voice/stream-ended{asked}"
@@ -49,7 +38,7 @@ class Documents:
         stream.parameter(name="visit", value=str(visit))
         response = VoiceResponse()
         if sentence:
-            response.say(sentence)
+            _say(response, sentence)
         response.append(Connect(action=ended).append(stream))
         response.redirect(ended)
         return str(response)
@@ -57,7 +46,7 @@ class Documents:
     def ring(self, row: Row, transfer: Transfer, ring: Ring, directory: Directory) -> str:
         """Ring people, or let the caller wait in a queue."""
         hop = self.hop(row, transfer, ring.destination.key, directory)
-        sentence = opening(transfer, ring.destination)
+        sentence = opening(transfer, ring.destination, directory.language)
         queues = ring.targets[0].kind.queues
         return str(enqueue(hop, ring, sentence=sentence) if queues else dial(hop, ring, sentence=sentence))
 
@@ -80,8 +69,8 @@ class Documents:
             )
         )
 
-    def whisper(self, text: str, key_url: str) -> str:
-        """Say who is calling and ask for a key.
+    def whisper(self, key_url: str, language: str, told: str = "") -> str:
+        """Say who is calling, as `told`, and ask for a key.
 
         Whoever reaches the end of this document is connected (https://www.twilio.com/docs/voice/twiml/number), so it
         ends with hanging up.
@@ -94,7 +83,8 @@ class Documents:
             action_on_empty_result=True,
             action=key_url,
         )
-        gather.say(f"{text} {KEYS}".strip())
+        keys = spoken(Sentence.KEYS, language)
+        _say(gather, keys._replace(text=f"{told} {keys.text}".strip()))
         response = VoiceResponse()
         response.append(gather)
         response.hangup()
@@ -109,7 +99,7 @@ class Documents:
         """Nothing more to say to the person: be connected."""
         return str(VoiceResponse())
 
-    def hold(self, waited: int, seconds: int) -> str:
+    def hold(self, waited: int, seconds: int, language: str) -> str:
         """What a caller in a queue hears, until the time is over.
 
         https://www.twilio.com/docs/voice/twiml/enqueue#attributes-waiturl
@@ -118,17 +108,17 @@ class Documents:
         if waited >= seconds:
             response.leave()
         else:
-            response.say(BUSY_LINE)
+            _say(response, spoken(Sentence.HOLD, language))
             response.pause(length=max(1, min(HOLD_SECONDS, seconds - waited)))
         return str(response)
 
-    def take_message(self, voicemail: Voicemail, destination: str) -> str:
+    def take_message(self, voicemail: Voicemail, destination: str, language: str) -> str:
         """Record a message. An empty one asks nothing, and what follows is said.
 
         https://www.twilio.com/docs/voice/twiml/record
         """
         response = VoiceResponse()
-        response.say(voicemail.greeting)
+        _say(response, as_written(voicemail.greeting, language))
         response.record(
             action=f"{self.webhook_origin}/voice/message?to={destination}",
             timeout=5,
@@ -138,27 +128,31 @@ class Documents:
             recording_status_callback=f"{self.webhook_origin}/voice/recording?to={destination}",
             recording_status_callback_event="completed",
         )
-        response.say(NOTHING_RECORDED)
+        _say(response, spoken(Sentence.NOTHING_RECORDED, language))
         response.hangup()
         return str(response)
 
-    def ask_again(self, visit: int, *, wait: bool = False) -> str:
-        """Ask `/voice/stream-ended` about this visit, at once or after a sentence and a second."""
+    def ask_again(self, visit: int, *, wait_in: str = "") -> str:
+        """Ask `/voice/stream-ended` about this visit, at once or after a sentence (in this language) and a second."""
         response = VoiceResponse()
-        if wait:
-            response.say(WAITING)
+        if wait_in:
+            _say(response, spoken(Sentence.WAITING, wait_in))
             response.pause(length=1)
         response.redirect(f"{self.webhook_origin}/voice/stream-ended?visit={visit}")
         return str(response)
 
-    def hang_up(self, sentence: str = "") -> str:
+    def hang_up(self, sentence: Spoken | None = None) -> str:
         """End the call, after a sentence if there is one."""
         response = VoiceResponse()
         if sentence:
-            response.say(sentence)
+            _say(response, sentence)
         response.hangup()
         return str(response)
 
     def hop(self, row: Row, transfer: Transfer, destination: str, directory: Directory) -> Hop:
         """The hop at which a transfer stands."""
         return Hop.of(row, transfer, destination, origin=self.webhook_origin, dial_seconds=directory.dial_seconds)
+
+
+def _say(verb: VoiceResponse | Gather, said: Spoken) -> None:
+    verb.say(said.text, language=said.language)

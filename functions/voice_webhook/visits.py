@@ -10,20 +10,27 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from contracts import events, stream
+from contracts.directory import Directory
 from contracts.ledger import Ledger
 from contracts.metrics import Metric
 from contracts.row import Row, StreamState
+from contracts.sentences import Sentence, spoken
 from contracts.visit import Resumes
 from functions.eventlog import EventLog
-from functions.voice_webhook.twiml import RECONNECTING, Documents
+from functions.voice_webhook.twiml import Documents
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visits:
-    """Offers visits. `tokens` gives the auth tokens in force, newest first; `now` seconds since the epoch."""
+    """Offers visits.
+
+    `people` gives the directory of a call, `tokens` the auth tokens in force, newest first, `now` seconds since the
+    epoch.
+    """
 
     ledger: Ledger
     documents: Documents
+    people: Callable[[Row | None], Directory]
     tokens: Callable[[], Iterable[str]]
     log: EventLog
     now: Callable[[], float]
@@ -48,13 +55,13 @@ class Visits:
             return self.documents.hang_up()
         if offered.stream.nonce != nonce:
             return self.present(offered)
-        return self.begin(offered, token, why=why, sentence=RECONNECTING if after_loss else "")
+        return self.begin(offered, token, why=why, reconnecting=after_loss)
 
-    def begin(self, row: Row, token: str, *, why: str, sentence: str = "") -> str:
+    def begin(self, row: Row, token: str, *, why: str, reconnecting: bool = False) -> str:
         """The stream of a visit that has just been offered."""
         self.log.write(events.STREAM_OFFERED, row.call_sid, visit=row.stream.visit, why=why)
         self.log.count(Metric.STREAMS_OFFERED)
-        return self.documents.stream(row.call_sid, row.stream.visit, token, sentence=sentence)
+        return self._stream(row, token, reconnecting=reconnecting)
 
     def present(self, row: Row) -> str:
         """The same stream again while its token is unspent; else a question about the visit that spent it."""
@@ -63,6 +70,9 @@ class Visits:
             for key in self.tokens():
                 token = stream.mint(row.call_sid, present.visit, present.nonce, key)
                 if stream.digest(token) == present.digest:
-                    sentence = RECONNECTING if present.after_loss else ""
-                    return self.documents.stream(row.call_sid, present.visit, token, sentence=sentence)
+                    return self._stream(row, token, reconnecting=present.after_loss)
         return self.documents.ask_again(present.visit)
+
+    def _stream(self, row: Row, token: str, *, reconnecting: bool) -> str:
+        sentence = spoken(Sentence.RECONNECTING, self.people(row).language) if reconnecting else None
+        return self.documents.stream(row.call_sid, row.stream.visit, token, sentence=sentence)

@@ -21,6 +21,16 @@ def test_the_repositorys_own_files_are_valid_and_what_they_mean_is_told(capsys: 
     assert "at most 30 minutes" in out
 
 
+@pytest.mark.parametrize(("language", "told"), [("it", True), ("de-AT", False)])
+def test_a_language_that_we_have_no_words_in_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], language: str, *, told: bool
+) -> None:
+    path = tmp_path / "agent.yaml"
+    path.write_text(GOOD.replace("language: en", f"language: {language}"), encoding="utf-8")
+    assert main(["config", "validate", str(path)]) == 0
+    assert ("hear them in English" in capsys.readouterr().out) == told
+
+
 def test_every_error_is_listed_with_its_path_and_remedy(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "agent.yaml"
     path.write_text(

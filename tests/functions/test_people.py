@@ -17,16 +17,17 @@ from contracts.claim import Claimed
 from contracts.destination import Channel, Delivery, Voicemail
 from contracts.handoff import Verdict
 from contracts.row import Answer, Transfer
+from contracts.sentences import LANGUAGES, Sentence, as_written, spoken
 from contracts.transfer import Reason, TransferRequest
-from functions.transfer.wording import GONE, TAKEN, WHISPER_CHARS, cut
-from functions.voice_webhook.people import UNREACHABLE
-from functions.voice_webhook.twiml import KEYS, NOTHING_RECORDED, Documents
+from functions.transfer.wording import WHISPER_CHARS, cut
+from functions.voice_webhook.twiml import Documents
 from simulators.carrier.twiml import parse
 from tests.functions.line import XML_1_0, Line, asked_next, token_of, verbs
 from tests.functions.world import CALL_SID, ORIGIN
 
 PERSON, OTHER = "CA" + "e5" * 16, "CA" + "f6" * 16
 FILE = """
+language: LANGUAGE
 destinations:
   billing:
     {name: the billing team, description: d, number: "+15550100001", mode: MODE, whisper: "A caller about an invoice."}
@@ -34,15 +35,18 @@ destinations:
 default_destination: reception
 voicemail: {greeting: Please leave a message., deliver: {webhook: "https://example.com/m"}}
 """
+GONE, TAKEN, KEYS, UNREACHABLE = (
+    spoken(one, "en").text for one in (Sentence.GONE, Sentence.TAKEN, Sentence.KEYS, Sentence.UNREACHABLE)
+)
 SUMMARY = "Invoice 4711 was charged twice and the caller would like to have the money back today."
 
 
 class Rung:
     """A caller for whom the billing desk is rung."""
 
-    def __init__(self, folder: Path, mode: str = "screened", summary: str = SUMMARY) -> None:
+    def __init__(self, folder: Path, mode: str = "screened", summary: str = SUMMARY, language: str = "en") -> None:
         file = folder / "agent.yaml"
-        file.write_text(FILE.replace("MODE", mode))
+        file.write_text(FILE.replace("MODE", mode).replace("LANGUAGE", language))
         self.line = Line(AGENT_FILE=str(file))
         document = self.line.incoming()
         self.line.ledger.take_stream(CALL_SID, stream.digest(token_of(document)))
@@ -274,12 +278,46 @@ class TestAttended:
         assert rung.answer is None
 
 
+@pytest.mark.parametrize("language", [*LANGUAGES, "it"])
+def test_caller_and_person_hear_our_words_in_the_agents_language(tmp_path: Path, language: str) -> None:
+    """What is not known is said in English, and each `<Say>` names the language of its words."""
+
+    def heard(document: ET.Element) -> tuple[str | None, str | None]:
+        (say,) = document.iter("Say")
+        return say.text, say.get("language")
+
+    rung = Rung(tmp_path, summary="", language=language)
+    first, second = rung.whisper(), rung.whisper(OTHER)
+    keys = spoken(Sentence.KEYS, language).text
+    assert heard(first) == as_written(f"A caller about an invoice. {keys}", language)
+    rung.press(first, "1")
+    assert heard(rung.press(second, "1", OTHER)) == spoken(Sentence.TAKEN, language)
+    line = rung.line
+    waiting = line.ask("/voice/queue-wait?seconds=60", QueueTime="5")
+    assert heard(waiting) == spoken(Sentence.HOLD, language)
+    thanks = line.ask("/voice/message?to=billing", Digits="#", **TestMessages.FIELDS)
+    assert heard(thanks) == spoken(Sentence.THANKS, language)
+
+
+def test_a_caller_whose_agent_was_lost_is_reconnected_in_the_agents_language(tmp_path: Path) -> None:
+    file = tmp_path / "agent.yaml"
+    file.write_text(FILE.replace("MODE", "direct").replace("LANGUAGE", "fr-CA"))
+    line = Line(AGENT_FILE=str(file))
+    document = line.incoming()
+    assert document.find("Say") is None
+    line.ledger.take_stream(CALL_SID, stream.digest(token_of(document)))
+    again = line.ask(asked_next(document))
+    (say,) = again.iter("Say")
+    assert (say.text, say.get("language")) == spoken(Sentence.RECONNECTING, "fr")
+
+
 class TestMessages:
     def test_the_recording_is_asked_for_and_an_empty_one_is_answered(self) -> None:
         voicemail = Voicemail("Hello.", 90, Delivery(Channel.WEBHOOK, "https://example.com/m"))
-        twiml = Documents(ORIGIN, "wss://media.example.com").take_message(voicemail, "billing")
+        twiml = Documents(ORIGIN, "wss://media.example.com").take_message(voicemail, "billing", "de")
         greeting, record, nothing, _ = parse(twiml).verbs
-        assert (greeting.text, nothing.text) == ("Hello.", NOTHING_RECORDED)
+        assert (greeting.text, nothing.text) == ("Hello.", spoken(Sentence.NOTHING_RECORDED, "de").text)
+        assert greeting.get("language") == nothing.get("language") == "de-DE"
         assert record.get("action") == f"{ORIGIN}/voice/message?to=billing"
         assert record.get("recordingStatusCallback") == f"{ORIGIN}/voice/recording?to=billing"
         assert (record.get("maxLength"), record.get("finishOnKey"), record.get("timeout")) == ("90", "#", "5")

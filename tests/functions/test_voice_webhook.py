@@ -15,10 +15,10 @@ from botocore.exceptions import EndpointConnectionError
 from contracts import stream
 from contracts.edition import KEY_START
 from contracts.row import TransferState
+from contracts.sentences import Sentence, spoken
 from contracts.transfer import Outcome, Reason, TransferRequest
 from contracts.visit import MOST_MOVES, MOVED, TRIED_AGAIN, Resumes
 from functions.voice_webhook import transfers
-from functions.voice_webhook.twiml import NOBODY, RECONNECTING
 from tests.contracts.table import FakeTable
 from tests.functions.line import CALLED, CALLER, Line, asked_next, token_of, verbs
 from tests.functions.world import ACCOUNT_SID, AUTH_TOKEN, CALL_SID, ORIGIN
@@ -189,7 +189,7 @@ class TestStreamEnded:
             start_stream(line, document)
             document = line.ask(asked_next(document))
             assert verbs(document) == ["Say", "Connect", "Redirect"]
-            assert document.findtext("Say") == RECONNECTING
+            assert document.findtext("Say") == spoken(Sentence.RECONNECTING, "en").text
             assert line.row.stream.visit == visit
             tokens.add(token_of(document))
         assert len(tokens) == 3
@@ -234,7 +234,9 @@ class TestStreamEnded:
         decisions = [one["decision"] for one in line.events("stream.question")]
         assert decisions == [f"another relay: {why}"] * tries + [f"relays {why}"]
         answer = line.ask(dial.attrib["action"], DialCallStatus="busy")
-        assert answer.findtext("Say") == NOBODY, "there is no room at the agent either, so no way back to it"
+        assert answer.findtext("Say") == spoken(Sentence.NOBODY, "en").text, (
+            "there is no room at the agent either, so no way back to it"
+        )
 
     def test_R32_a_refused_visit_is_offered_again_as_what_it_was(self, line: Line) -> None:
         document = line.incoming()
@@ -415,7 +417,7 @@ class TestDialEnded:
             document = line.ask(asked_next(document))
         last = line.ask(asked_next(document), DialCallStatus="no-answer")
         assert verbs(last) == ["Say", "Hangup"]
-        assert last.findtext("Say") == NOBODY
+        assert last.findtext("Say") == spoken(Sentence.NOBODY, "en").text
         assert line.row.over
         assert verbs(line.ask(asked_next(document), DialCallStatus="no-answer")) == ["Hangup"]
 

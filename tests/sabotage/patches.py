@@ -406,7 +406,7 @@ PATCHES: Final = (
         "R24",
         "with neither agent nor person the caller hears a sentence",
         "functions/voice_webhook/transfers.py",
-        'return self.sentence(row.call_sid, NOBODY, why="neither agent nor person")',
+        'return self.nobody(row.call_sid, row, why="neither agent nor person")',
         "return self.documents.hang_up()",
         ("tests/functions/test_voice_webhook.py", "test_R24_with_neither"),
     ),

@@ -9,6 +9,8 @@ import base64
 from dataclasses import dataclass
 from pathlib import Path
 
+from contracts.sentences import family
+
 ITEM = "clip"  # its name in the playout; no item of the model is called so
 
 
@@ -30,4 +32,4 @@ _ONE_MOMENT = {path.name.split(".")[1]: _read(path) for path in Path(__file__).p
 
 def one_moment(language: str) -> Clip:
     """The line that asks for a moment, in a language such as `de` or `de-AT`; in English where there is no other."""
-    return _ONE_MOMENT.get(language[:2], _ONE_MOMENT["en"])
+    return _ONE_MOMENT[family(language)]

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from containers.media_relay import clips, energy
+from contracts.sentences import LANGUAGES
 from simulators import voices
-from simulators.clips import LINES
 from tests.containers.media_relay.worlds import audio, silence
 
 
@@ -45,7 +45,7 @@ def test_what_the_model_has_noticed_is_no_turn_of_its_own() -> None:
     assert not any(caller.spoke(silence(160)) for _ in range(100))
 
 
-@pytest.mark.parametrize("language", [*LINES])
+@pytest.mark.parametrize("language", LANGUAGES)
 def test_each_line_is_a_few_seconds_of_sound_in_its_language(language: str) -> None:
     line = clips.one_moment(language)
     assert 1.0 < line.octets / 8000 < 5.0
