@@ -21,8 +21,11 @@ def write(environ: Mapping[str, str], *, at_once: int, races: int) -> int:
     played, raced = asyncio.run(_play(environ, at_once, races))
     (ROOT / table.PATH).write_text(table.render(played, raced), encoding="utf-8")
     everything = [*played, *raced]
+    for one in everything:
+        if not table.clean([one], []):
+            print(one)  # noqa: T201 - the program's output
     for name, count in table.sums(everything).items():
-        print(f"{name}: {count}")  # noqa: T201 - the program's output
+        print(f"{name}: {count}")  # noqa: T201 - likewise
     print(f"longest gap at a join: {table.longest_gap(everything) * 1000:.0f} ms")  # noqa: T201 - likewise
     print(f"longest silence while a person is called: {table.longest_silence(everything):.2f} s")  # noqa: T201 - likewise
     return 0 if table.clean(played, raced) else 1

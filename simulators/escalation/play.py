@@ -44,6 +44,7 @@ class Played:
         left: how many legs were still up when the caller had long been gone.
         silence: seconds of the longest silence owed to the caller between asking for a person who is called apart and
             that person's acceptance, or the end; 0 if nobody was called apart.
+        asked: how many times a person was asked for: back with the agent, a silent caller is taken to one again.
     """
 
     case: Case
@@ -54,11 +55,12 @@ class Played:
     gap: float = 0.0
     left: int = 0
     silence: float = 0.0
+    asked: int = 1
 
     @property
     def doubled(self) -> bool:
         """Whether a phone was rung, or somebody connected, more often than there was somebody asked for."""
-        return self.legs > (2 if self.case.human is Human.TWO else 1) or self.bridged > 1
+        return self.legs > self.asked * (2 if self.case.human is Human.TWO else 1) or self.bridged > self.asked
 
     @property
     def reached_voicemail(self) -> bool:
@@ -113,7 +115,12 @@ class Stage:
             gap=self._gap(call) if {"the person", "the second person"} & {*sounds} else 0.0,
             left=left,
             silence=self._silence(call, live),
+            asked=max(1, sum(self._asks(event, call.sid) for event in self.log.events)),
         )
+
+    @staticmethod
+    def _asks(event: Event, call_sid: str) -> bool:
+        return bool(event["event"] == events.HANDOFF_ASKED.name and event["call_sid"] == call_sid)
 
     def _silence(self, call: Call, live: _Caller) -> float:
         at = {event["what"]: float(event["seconds"]) for event in call.events}

@@ -76,6 +76,8 @@ def test_a_page_tells_of_exactly_what_was_played_and_counts_what_is_wrong() -> N
         replace(screened, left=1),
     ):
         assert sorted(table.sums([bad]).values()) == [0, 0, 0, 1]
+    asked_twice = replace(screened, legs=2, asked=2)
+    assert not any(table.sums([asked_twice]).values())
 
 
 @pytest.mark.timeout(120)
