@@ -65,7 +65,7 @@ class Greeter(ScriptedMind):
 def service(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[tuple[AppConfig, Cloud]]:
     """AppConfig with the first edition in force, and an operator of the stage that reads it."""
     emulator, appconfig = Emulator(), AppConfig(schema=json.loads(validator()), next_poll=1)
-    operator = Cloud(emulator.start(), monkeypatch, capsys, empty=False)
+    operator = Cloud(emulator.start(), monkeypatch, capsys)
     operator.deploy(OUTPUTS)
     appconfig.publish(json.dumps(edition(FIRST)))
     url = appconfig.start()

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping
-from typing import Any
+from itertools import count
 
 import pytest
 
 from contracts import events
 from contracts.agent_file import load
-from simulators.carrier import Callee, Number, ScriptedCaller, Variants
-from simulators.model import Close, Occasion, Say, ScriptedMind, Turn
+from simulators.carrier import Callee, Line, Number, Variants
+from simulators.event_log import EventLog
+from simulators.model import Occasion, Say, ScriptedMind, Turn
 from simulators.settings import Settings
 from simulators.stack import local_stack
 
@@ -27,31 +27,40 @@ KINDS = {
         connect_action_after_failure=False,
     ),
 }
-DIES = [Turn((Say("Thank you for calling, how can I help you?", until_ms=600), Close(1011)), on=Occasion.GREETING)]
-STAYS = [Turn((Say("I am back. How can I help?"),), on=Occasion.GREETING)]
-SCRIPT: list[Any] = [{"listen": 1500}, {"press": "0"}, "person", "hang_up"]
+GREETS = [Turn((Say("Thank you for calling, how can I help you?"),), on=Occasion.GREETING)]
 
 
 @pytest.mark.timeout(120)
 async def test_whatever_twilio_does_the_caller_is_back_with_the_agent_and_then_with_one_person() -> None:
-    lines: list[Mapping[str, Any]] = []
-    minds = iter([STAYS, *[DIES, STAYS] * len(KINDS)])  # the stack warms one up
+    log = EventLog()
     settings = Settings(webhook_port=0, relay_port=0)
     default = load(settings.agent_file).destinations["reception"].number
-    async with local_stack(settings, os.environ, lines.append, mind=lambda: ScriptedMind(next(minds, STAYS))) as stack:
-        carrier = stack.carrier
+    mind = lambda: ScriptedMind(GREETS)  # noqa: E731 - one a session
+    async with local_stack(settings, os.environ, log, mind=mind, breakable=True) as stack:
+        carrier, levers = stack.carrier, stack.levers
         assert carrier, "no other carrier is named"
+        assert levers, "the stack was made to be broken"
         carrier.numbers["+15550100000"] = Number(
             voice_url=f"{stack.webhook}/voice/incoming", status_callback=f"{stack.webhook}/voice/call-status"
         )
         carrier.callees[default] = Callee(after=0.5, says="Reception, good morning.")
+
+        async def caller(line: Line) -> None:
+            await line.hears(600)
+            levers.pull("network", "closes")()
+            again = {"event": events.STREAM_STARTED.name, "call_sid": call.sid}
+            visits = count(1)
+            await log.first(lambda one: again.items() <= one.items() and next(visits) == 2, 30)
+            await line.hears(600)
+            await line.press("0")
+            await line.connected_to_person()
+            await line.hang_up()
+
         for kind, variants in KINDS.items():
             carrier.exchange.variants = variants
-            call = carrier.place_call(
-                from_="+15550109999", to="+15550100000", caller=ScriptedCaller.from_data(SCRIPT), patience=30.0
-            )
+            call = carrier.place_call(from_="+15550109999", to="+15550100000", caller=caller, patience=40.0)
             async with asyncio.timeout(45):
                 await call.ended
-            about = [line["event"] for line in lines if line.get("call_sid") == call.sid]
+            about = [line["event"] for line in log.events if line.get("call_sid") == call.sid]
             assert (call.status, carrier.dials(call.sid), len(call.legs)) == ("completed", 1, 1), (kind, about)
             assert about.count(events.MEDIA_ACCEPTED.name) == 2, (kind, about)

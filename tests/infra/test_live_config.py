@@ -53,7 +53,7 @@ WRONG: list[tuple[str, Any]] = [
     ("destinations", {"Desk!": GOOD["destinations"]["billing"]}),
     ("destinations", {"desk": {"name": "x", "description": "x", "number": "0155"}}),
     ("destinations", {"desk": {"name": "x", "description": "x"}}),
-    ("limits", {"max_call_minutes": 56}),
+    ("limits", {"max_call_minutes": 181}),
     ("turn_detection", {"type": "psychic_vad"}),
     ("voicemail", {"greeting": "Speak.", "deliver": {"webhook": "http://crm.example.com/"}}),
 ]

@@ -91,7 +91,7 @@ PROMISED = {
     "checkov: a sentence each, no check of IAM left out": (HERE, "test_every_check_left_out_has_its_sentence"),
     "unknown stage": (SETTINGS, "test_an_unknown_stage_is_refused_and_the_known_ones_are_named"),
     "a number that is not E.164": (SETTINGS, "test_a_number_that_is_not_e164_stops_with_one_line_that_names_it"),
-    "a call longer than an hour": (SETTINGS, "test_a_call_longer_than_an_hour_stops_with_one_line_that_names_it"),
+    "a call longer than an hour": (SETTINGS, "test_a_call_longer_than_three_hours_stops_with_one_line_that_names_it"),
     "two domains": (SETTINGS, "test_a_wrong_setting_stops_with_one_line_that_names_it"),
     "least privilege": (GRANTS, "test_S11_what_is_out_of_a_roles_scope_is_denied"),
     "nothing left behind": (STACK, "test_nothing_outlives_the_stack"),
