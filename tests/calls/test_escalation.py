@@ -108,9 +108,6 @@ def test_hang_ups_at_any_moment_of_an_attended_call_leave_nobody_waiting() -> No
     assert all(one.legs == 1 for one in found)  # else nobody raced
 
 
-@pytest.mark.skipif(
-    not (ROOT / table.PATH).exists(), reason="`python -m simulators escalation` has not written it here"
-)
 def test_the_committed_page_tells_of_every_case_and_of_nothing_that_must_not_happen() -> None:
     page = (ROOT / table.PATH).read_text(encoding="utf-8")
     assert table.listed(page) == set(cases())
