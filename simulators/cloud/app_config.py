@@ -12,15 +12,15 @@ import time
 import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from threading import Thread
 from typing import Any
 
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Map, Rule
-from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
+from werkzeug.serving import WSGIRequestHandler
 from werkzeug.wrappers import Request, Response
 
 from simulators.cloud.configurations import UNDER_WAY, Deployment, Profile, Refused, bad, missing
+from simulators.cloud.wsgi import LoopbackServer
 
 TOKEN_SECONDS = 24 * 3600
 POLL_SECONDS = 15, 86_400
@@ -70,25 +70,17 @@ class AppConfig:
             "GrowthType": "LINEAR",
             "GrowthFactor": 100.0,
         }
-        self._server: BaseWSGIServer | None = None
-        self._thread: Thread | None = None
+        self._server = LoopbackServer("appconfig", _Quiet)
 
     # ---- from the test -------------------------------------------------------------------------------------------
 
     def start(self) -> str:
         """Listen on a free port of the loopback interface; returns the endpoint URL."""
-        self._server = make_server("127.0.0.1", 0, self, threaded=True, request_handler=_Quiet)
-        self._thread = Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, name="appconfig")
-        self._thread.start()
-        return f"http://127.0.0.1:{self._server.port}"
+        return self._server.start(self)
 
     def stop(self) -> None:
         """Stop listening."""
-        if self._server and self._thread:
-            self._server.shutdown()
-            self._thread.join()
-            self._server.server_close()
-            self._server = self._thread = None
+        self._server.stop()
 
     def publish(self, content: str) -> int:
         """A version, deployed; returns its number. Validators are asked, as always."""

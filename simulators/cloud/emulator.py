@@ -9,15 +9,15 @@ import json
 import secrets as random_secrets
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from threading import Lock, Thread
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
-from werkzeug.serving import BaseWSGIServer, make_server
 
 from infra.settings import Timing
 from simulators.cloud.troubles import Troubles
+from simulators.cloud.wsgi import LoopbackServer
 
 if TYPE_CHECKING:
     from boto3.session import Session
@@ -55,25 +55,17 @@ class Emulator:
 
     def __init__(self, troubles: Troubles | None = None) -> None:
         self._troubles = troubles or Troubles()
-        self._server: BaseWSGIServer | None = None
-        self._thread: Thread | None = None
+        self._server = LoopbackServer("aws-emulator", _QuietHandler)
 
     def start(self) -> str:
         """Start listening on a free port; returns the endpoint URL."""
         app = _AtomicItems(DomainDispatcherApplication(create_backend_app))
         troubled = self._troubles.around(app)
-        self._server = make_server("127.0.0.1", 0, troubled, threaded=True, request_handler=_QuietHandler)
-        self._thread = Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, name="aws-emulator")
-        self._thread.start()
-        return f"http://127.0.0.1:{self._server.port}"
+        return self._server.start(troubled)
 
     def stop(self) -> None:
         """Stop listening and wait until the socket and the thread are gone."""
-        if self._server and self._thread:
-            self._server.shutdown()
-            self._thread.join()
-            self._server.server_close()
-            self._server = self._thread = None
+        self._server.stop()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
