@@ -38,10 +38,9 @@ class Connection(Handoffs):
         started = [Log(events.STREAM_STARTED, {"stream_sid": start.stream_sid})]
         if self.escalation.unpriced:
             started.append(Log(events.LIMIT_UNPRICED, {"model": self.escalation.unpriced}))
-        if self.model is Model.GONE:
-            return [*started, *self._to_default(Reason.AGENT_UNAVAILABLE, now)]
         self.watch, self.speech.ring_at = Watch.over(Turn.MODEL, now), now + RING_AFTER
-        return [*started, *self._greet(now)]
+        self.model = Model.COMING
+        return [*started, ConnectModel()]
 
     def _session_updated(self, *, mu_law: bool, now: float) -> list[Action]:
         if self.model is not Model.COMING:
@@ -55,8 +54,6 @@ class Connection(Handoffs):
         return [ready, *self._greet(now)]
 
     def _greet(self, now: float) -> list[Action]:
-        if self.model is not Model.READY or not self.speech.stream_sid or self.departure:
-            return []
         self.watch = Watch.over(Turn.AGENT, now)
         if self.attended:
             self.attended.answered(now)
@@ -100,21 +97,18 @@ class Connection(Handoffs):
 
     def _model_gone(self, why: str, code: int, now: float, owed: Owed | None = None) -> list[Action]:
         """Before its first session, and where another try is in vain, the caller goes to a person."""
-        if self.model is Model.GONE:
+        if self.model is Model.ABSENT:
             return []
         failed = Log(events.MODEL_FAILED, {"why": why, "code": code or None})
         if self.departure:
             return [failed, *self._leave(self.departure, "the model is gone", now)]
-        if not self.speech.stream_sid:  # a live call can be transferred once its stream is up, not before
-            self.model = Model.GONE
-            return [failed, CloseModel()]
         had_agent = self.model is Model.READY or self.ladder.out
         if self.ladder.may_try(why, code, now) and had_agent:
             return [failed, *self._reconnect("lost", owed or self._owed(), now)]
         return [failed, *self._give_up(now)]
 
     def _give_up(self, now: float) -> list[Action]:
-        lost, self.model = self.speech.lost(), Model.GONE
+        lost, self.model = self.speech.lost(), Model.ABSENT
         return [*lost, *self._to_default(Reason.AGENT_UNAVAILABLE, now)]
 
     def _reconnect(self, why: str, owed: Owed, now: float) -> list[Action]:

@@ -58,9 +58,9 @@ class Call:
 class Model(Enum):
     """How far the model's session has come."""
 
+    ABSENT = auto()  # not wanted yet, lost, or not wanted any more
     COMING = auto()
     READY = auto()  # set up, with mu-law both ways
-    GONE = auto()  # lost, or not wanted any more
 
 
 class Handoffs:
@@ -70,7 +70,7 @@ class Handoffs:
         self.call = call
         self.brief = brief
         self.speech = Speech()
-        self.model = Model.COMING
+        self.model = Model.ABSENT
         self.departure: Departure | None = None
         self.attended = Attended.resumed(brief.calling, brief.directory, now) if brief.calling else None
         self.escalation = Escalation(brief.agent, brief.spent)
@@ -85,7 +85,7 @@ class Handoffs:
     @property
     def _met(self) -> bool:
         """Whether caller and agent are connected: before and after that, nothing the model says counts."""
-        return self.model is Model.READY and bool(self.speech.stream_sid)
+        return self.model is Model.READY
 
     @property
     def _talking(self) -> bool:
@@ -236,7 +236,7 @@ class Handoffs:
         return departure
 
     def _leave(self, departure: Departure, how: str, now: float) -> list[Action]:
-        self.model = Model.GONE
+        self.model = Model.ABSENT
         return departure.leave(how, now)
 
     def _announced(self, now: float) -> list[Action]:
@@ -285,7 +285,7 @@ class Handoffs:
         """Twilio takes the caller away now; the agent says nothing more."""
         log = Log(events.HANDOFF_NEWS, {"destination": attended.to.destination, "outcome": outcome})
         departure = self._depart(attended.to, now)
-        self.model = Model.GONE
+        self.model = Model.ABSENT
         return [log, *departure.join(now)]
 
 

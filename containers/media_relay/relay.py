@@ -49,15 +49,22 @@ LogEvent = Callable[[Event, dict[str, Any]], None]
 class Relay:
     """Twilio's stream on one side, the model's socket on the other, a session in between."""
 
-    def __init__(self, session: Session, effects: Effects, log: LogEvent, on_end: Callable[[Relay], None]) -> None:
+    def __init__(
+        self,
+        session: Session,
+        effects: Effects,
+        address: Callable[[], ModelAddress],  # asked again for another session
+        log: LogEvent,
+        on_end: Callable[[Relay], None],
+    ) -> None:
         self._session = session
         self._effects = effects
+        self._address = address
         self._log = log
         self._on_end = on_end
         self._loop = asyncio.get_running_loop()
         self._stream: WebSocket | None = None
         self._model: WebSocket | None = None
-        self._address: Callable[[], ModelAddress] | None = None
         self._connecting: asyncio.Task[None] | None = None
         self._timer: asyncio.Handle | None = None
         self._timer_at = NEVER
@@ -66,15 +73,10 @@ class Relay:
 
     # ---- from the server -----------------------------------------------------------------------------------------
 
-    def connect_model(self, address: Callable[[], ModelAddress]) -> None:
-        """Open the model's socket, while Twilio's is still on its way. `address` is asked again for another session."""
-        self._address = address
-        self._connecting = self._loop.create_task(self._connect(address(), TRIES))
-        self._arm()
-
     def attach(self, stream: WebSocket) -> None:
-        """Twilio's socket is about to be open."""
+        """Twilio's socket is about to be open: its `start` is waited for."""
         self._stream = stream
+        self._arm()
 
     def drain(self, within: float) -> None:
         """End the stream within so many seconds, at a good moment if there is one: the call goes on elsewhere."""
@@ -167,10 +169,10 @@ class Relay:
             self._model = None
             self._tell(actions.ModelGone(closed.reason or f"closed by {closed.by}", closed.code))
 
-    def _reconnect(self) -> None:
+    def _connect_model(self) -> None:
+        tries = TRIES_AGAIN if self._connecting else TRIES
         self._close_model()
-        if self._address:
-            self._connecting = self._loop.create_task(self._connect(self._address(), TRIES_AGAIN))
+        self._connecting = self._loop.create_task(self._connect(self._address(), tries))
 
     def _close_model(self) -> None:
         if self._connecting:
@@ -211,7 +213,7 @@ class Relay:
             case actions.Remember(role, text):
                 self._effects.remember(Turn("caller" if role == "caller" else "agent", text))
             case actions.ConnectModel():
-                self._reconnect()
+                self._connect_model()
             case actions.CloseModel():
                 self._close_model()
             case actions.CloseStream(why):

@@ -1,7 +1,8 @@
 """Who is let in, and how the relay comes and goes.
 
 A media socket opens after two proofs, both before the 101: Twilio's signature, then the one-time token, which the
-ledger gives to exactly one taker. Nothing is opened towards the model before that.
+ledger gives to exactly one taker. Nothing is opened towards the model here: that waits for a `start` that names the
+token's call (`connection.py`), so that no stranger makes us spend.
 
 `/healthz` says that the event loop lives, also when the relay is full or leaving: a load balancer that heard "busy"
 would kill live calls. `/readyz` says whether a new call would be taken.
@@ -217,7 +218,6 @@ class Server:
         relay.attach(websocket)
         if websocket.accept(relay):
             self._log(call_sid, events.MEDIA_ACCEPTED, {"visit": row.stream.visit})
-            relay.connect_model(lambda: self._settings.model_address(self._settings.keys(), agent_file.model))
         else:
             self._log(call_sid, events.MEDIA_REFUSED, {"status": 0, "why": "the peer is gone or is no WebSocket"})
             relay.end()
@@ -243,7 +243,11 @@ class Server:
         session = Session(call, agent.brief(agent_file, past, wall), now)
         calling = past.calling.request.request_id if past.calling else ""
         effects = Effects(self._stores, row.call_sid, row.stream.visit, row.conversation, log, calling, row.spent)
-        return Relay(session, effects, log, self._ended)
+
+        def address() -> ModelAddress:
+            return self._settings.model_address(self._settings.keys(), agent_file.model)
+
+        return Relay(session, effects, address, log, self._ended)
 
     def _ended(self, relay: Relay) -> None:
         self._calls.pop(relay, None)

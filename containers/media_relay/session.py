@@ -4,7 +4,7 @@
        │           ├──► attended ────────────┤       │
        └───────────┴──────────────┴──────────┴───────┘
 
-waiting     for Twilio's `start` and for the model's session with mu-law both ways, whichever comes last
+waiting     for Twilio's `start`; then for the model, whose socket opens at it, and its session with mu-law both ways
 talking     audio passes both ways; a caller who speaks while the agent does is heard at once (barge-in)
 announcing  the agent says that it connects the caller, or goodbye (`departure.py`)
 attended    a person is called while the agent goes on talking with the caller (`attended.py`)

@@ -172,11 +172,19 @@ PATCHES: Final = (
     ),
     Patch(
         "S22",
+        "the model's socket waits for `start`",
+        f"{RELAY}relay.py",
+        "        self._stream = stream\n",
+        "        self._stream = stream\n        self._connect_model()\n",
+        (f"{RELAY_TESTS}test_model_socket.py", "test_S22_of_five_hundred_streams"),
+    ),
+    Patch(
+        "S22",
         "the model's socket ends with the call",
         f"{RELAY}relay.py",
         "        if model is not None:\n            model.close()\n",
         "",
-        (f"{RELAY_TESTS}test_door_faults.py", "test_S22_after_a_thousand_calls"),
+        (f"{RELAY_TESTS}test_model_socket.py", "test_S22_after_a_thousand_calls"),
     ),
     Patch(
         "S26",
@@ -188,10 +196,10 @@ PATCHES: Final = (
     ),
     Patch(
         "R1",
-        "a caller whose agent failed before the stream was up goes to a person",
+        "a caller whose agent cannot be had goes to a person",
         f"{RELAY}connection.py",
-        "return [*started, *self._to_default(Reason.AGENT_UNAVAILABLE, now)]",
-        "return started",
+        "return [*lost, *self._to_default(Reason.AGENT_UNAVAILABLE, now)]",
+        "return lost",
         (f"{RELAY_TESTS}test_session.py", "test_R1_R28_"),
     ),
     Patch(

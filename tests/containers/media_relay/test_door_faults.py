@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import socket
 import tracemalloc
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import InvalidStatus
 
 from containers.media_relay import server as server_module
-from containers.media_relay.silence import PATIENCE, Turn
-from contracts import events, stream
-from tests.containers.media_relay.house import GUARD, ORIGIN, House, Phone, house, sign
+from contracts import events
+from tests.containers.media_relay.house import GUARD, ORIGIN, House, Phone, house
 from tests.containers.media_relay.test_server import signed, upgrade
 from tests.functions.line import Line
 
 RACES = 1000
 IDLE, MOST_SILENT = 2000, 1000
-HALF_PROVED = 10_000
 KIB = 1024
 
 
@@ -116,78 +112,6 @@ class Reached:
             while self._made < number:
                 self._one_more.clear()
                 await self._one_more.wait()
-
-
-# ---- S22: what a model's socket needs --------------------------------------------------------------------------------
-
-
-@pytest.mark.timeout(240)
-async def test_S22_of_ten_thousand_handshakes_with_one_proof_of_two_none_opens_a_models_socket() -> None:
-    chance = random.Random(22)
-    async with house() as home:
-        paths = [home.offer()[1] for _ in range(40)]
-
-        def half(path: str) -> bytes:
-            if chance.random() < 0.5:  # the token is right and the signature is not
-                return signed(path, sign(path, f"token {chance.random()}"))
-            proof = stream.mint(f"CA{chance.getrandbits(128):032x}", 1, "n", f"key {chance.random()}")
-            return signed(stream.MEDIA_PATH + proof)  # the other way round
-
-        async def knock(path: str) -> set[int]:
-            return {await home.ask(half(path)) for _ in range(HALF_PROVED // len(paths))}
-
-        assert set[int]().union(*await asyncio.gather(*(knock(path) for path in paths))) == {403}
-        assert (home.model.headers, home.server.live_calls) == ([], 0)
-        for path in paths:  # the control: with both proofs each of them opens one
-            await (await home.dial(path)).close()
-        await home.empty()
-        assert len(home.model.headers) == len(paths)
-
-
-@pytest.mark.timeout(240)
-async def test_S22_after_a_thousand_calls_however_they_ended_no_models_socket_is_left(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    chance = random.Random(221)
-
-    async def cut_off(phone: Phone) -> None:
-        phone.socket.transport.abort()
-
-    async def hangs_up(phone: Phone) -> None:
-        await phone.start()
-        await phone.hear("media")
-        await phone.send("stop", stop={})
-
-    async def closes(phone: Phone) -> None:
-        await phone.start()
-        await phone.socket.close()
-
-    async def never_starts(phone: Phone) -> None:
-        await phone.closed()
-
-    async def breaks_the_protocol(phone: Phone) -> None:
-        await phone.start()
-        await phone.socket.send(b"\x00 binary")
-
-    ways = (cut_off, hangs_up, closes, breaks_the_protocol)
-    async with house() as home:
-
-        async def call(way: Callable[[Phone], Any]) -> None:
-            async with home.phone() as phone:
-                await way(phone)
-                await phone.closed()
-
-        for _ in range(40):
-            await asyncio.gather(*(call(chance.choice(ways)) for _ in range(20)))
-        monkeypatch.setitem(PATIENCE, Turn.START, 0.05)
-        for _ in range(10):
-            await asyncio.gather(*(call(never_starts) for _ in range(20)))
-        await home.empty()
-        async with asyncio.timeout(GUARD):
-            for connection in home.model.connections:
-                await connection.wait_closed()
-        assert len(home.of(events.MEDIA_ACCEPTED)) == 1000
-        assert 200 < len(home.model.connections) <= 1000, "the control: there were sockets to be left"
 
 
 # ---- R32: more calls than places -------------------------------------------------------------------------------------

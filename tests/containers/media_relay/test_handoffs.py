@@ -23,11 +23,11 @@ from tests.containers.media_relay.worlds import CALL_SID, PEOPLE_FILE, STREAM_SI
 
 def meet(world: World) -> World:
     """Both sides are up, and the greeting was heard."""
+    world.tell(start())
     world.model_open = True
     world.tell(actions.ModelConnected())
     world.ready = True
     world.tell(realtime.SessionUpdated(mu_law=True))
-    world.tell(start())
     return agent_says(world, "Hello.")
 
 

@@ -98,11 +98,11 @@ def test_R14_a_superseded_visit_is_silent_at_once() -> None:
 
 def resumed(how: Resumes, *turns: tuple[str, str]) -> World:
     world = World(past=agent.Past(turns, visit=2, resumes=how))
+    world.tell(start())
     world.model_open = True
     world.tell(actions.ModelConnected())
     world.ready = True
     world.tell(realtime.SessionUpdated(mu_law=True))
-    world.tell(start())
     return world
 
 

@@ -359,11 +359,16 @@ class FakeEffects:
         then()
 
 
+def nowhere() -> relay.ModelAddress:
+    return relay.ModelAddress("ws://127.0.0.1:1/v1/realtime", "m", "k", None, asyncio.Semaphore())
+
+
 def lone_relay() -> tuple[relay.Relay, FakeEffects, list[str]]:
     effects, lines = FakeEffects(), list[str]()
     made = relay.Relay(
         session(asyncio.get_running_loop().time()),
         effects,  # type: ignore[arg-type]
+        nowhere,
         lambda event, _: lines.append(event.name),
         lambda _: lines.append("end"),
     )

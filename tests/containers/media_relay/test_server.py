@@ -15,7 +15,7 @@ from containers.media_relay import server as server_module
 from containers.media_relay.silence import PATIENCE, Turn
 from contracts import events, stream
 from contracts.row import StreamState
-from tests.containers.media_relay.house import House, house, sign
+from tests.containers.media_relay.house import House, Phone, house, sign
 from tests.contracts.table import FakeTable
 
 _HEX, _BASE64 = "0123456789abcdef", "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
@@ -86,7 +86,7 @@ def forged(path: str, chance: random.Random) -> bytes:
 async def test_S5_of_ten_thousand_forged_handshakes_none_is_accepted_and_no_model_is_called() -> None:
     chance = random.Random(5)
     async with house() as home:
-        _, path = home.offer()
+        call_sid, path = home.offer()
 
         async def knock(times: int) -> list[int]:
             return [await home.ask(forged(path, chance)) for _ in range(times)]
@@ -98,7 +98,8 @@ async def test_S5_of_ten_thousand_forged_handshakes_none_is_accepted_and_no_mode
         assert not home.model.headers
         assert not home.of(events.MEDIA_ACCEPTED)
         assert home.server.live_calls == 0
-        async with home.dial(path):  # the positive control: the same path, with its own signature
+        async with home.dial(path) as ws:  # the positive control: the same path, with its own signature
+            await Phone(ws, call_sid).start()
             await home.model.told("session.update")
         await home.logged(events.STREAM_ENDED)
         assert len(home.model.headers) == 1
@@ -124,6 +125,7 @@ async def test_S6_S7_of_a_hundred_clients_with_one_token_exactly_one_gets_in_and
         assert len(sockets) == 1
         assert refused == [403] * 99
         assert {line["why"] for line in home.of(events.MEDIA_REFUSED)} == {"spent"}
+        await Phone(sockets[0], call_sid).start()
         await home.model.told("session.update")
         assert len(home.model.headers) == 1
         row = home.ledger.read(call_sid)

@@ -33,11 +33,11 @@ CREATE = realtime.CreateResponse
 def talking() -> World:
     """A call whose greeting is being generated: response `resp_1`, item `item_1`."""
     world = World()
+    world.tell(start())
     world.model_open = True
     world.tell(actions.ModelConnected())
     world.ready = True
     world.tell(realtime.SessionUpdated(mu_law=True))
-    world.tell(start())
     return created(world, "resp_1")
 
 
@@ -91,19 +91,26 @@ def reason(world: World) -> Reason:
 
 
 def test_the_settings_are_sent_when_the_models_socket_opens_and_the_greeting_when_both_sides_are_up() -> None:
-    for model_first in (True, False):
-        world = World()
-        world.model_open = True
-        (update,) = world.tell(actions.ModelConnected())
-        assert isinstance(update, realtime.UpdateSession)
-        world.ready = True
-        two: list[actions.SessionEvent] = [realtime.SessionUpdated(mu_law=True), start()]
-        first, second = two if model_first else reversed(two)
-        assert not only(world.tell(first), CREATE)
-        (greeting,) = only(world.tell(second), CREATE)
-        assert isinstance(greeting, CREATE)
-        assert "Greet the caller" in greeting.instructions
-        assert not only(world.tell(realtime.SessionUpdated(mu_law=True)), CREATE), "greeted once"
+    world = World()
+    world.tell(start())
+    world.model_open = True
+    (update,) = world.tell(actions.ModelConnected())
+    assert isinstance(update, realtime.UpdateSession)
+    world.ready = True
+    (greeting,) = only(world.tell(realtime.SessionUpdated(mu_law=True)), CREATE)
+    assert isinstance(greeting, CREATE)
+    assert "Greet the caller" in greeting.instructions
+    assert not only(world.tell(realtime.SessionUpdated(mu_law=True)), CREATE), "greeted once"
+
+
+def test_S22_a_models_socket_is_opened_by_a_start_that_names_the_call_and_by_nothing_before() -> None:
+    world = World()
+    world.tell(media_streams.Media(STREAM_SID, audio(160)))
+    assert not only(world.done, actions.ConnectModel)
+    assert len(only(world.tell(start()), actions.ConnectModel)) == 1
+    stranger = World()
+    stranger.tell(start(call_sid="CA" + "9" * 32))
+    assert not only(stranger.done, actions.ConnectModel)
 
 
 def test_no_audio_goes_to_the_model_before_both_sides_are_up_nor_from_another_stream() -> None:
@@ -152,25 +159,25 @@ def test_R2_a_model_that_is_not_ready_in_time_is_replaced_by_a_person() -> None:
     assert reason(world) is Reason.AGENT_UNAVAILABLE
 
 
-def test_R1_R28_a_model_that_fails_before_the_stream_is_up_is_replaced_when_it_is() -> None:
+def test_R1_R28_a_model_that_cannot_be_had_is_replaced_by_a_person_once() -> None:
     world = World()
-    assert logged(world.tell(actions.ModelGone("401 Unauthorized", 401))) == ["model.failed"]
-    assert world.tell(actions.ModelGone("again")) == []
-    assert not world.transfers
     world.tell(start())
+    assert logged(world.tell(actions.ModelGone("401 Unauthorized", 401)))[0] == "model.failed"
+    assert world.tell(actions.ModelGone("again")) == []
     assert reason(world) is Reason.AGENT_UNAVAILABLE
 
 
 def test_a_socket_that_opens_for_a_model_that_was_given_up_is_closed() -> None:
     world = World()
+    world.tell(start())
     world.tell(actions.ModelGone("no answer in time"))
     assert world.session.handle(actions.ModelConnected(), world.now) == [CloseModel()]
 
 
 def test_a_session_with_any_other_audio_than_mu_law_is_given_up() -> None:
     world = World()
-    world.model_open = True
     world.tell(start())
+    world.model_open = True
     world.tell(actions.ModelConnected())
     world.tell(realtime.SessionUpdated(mu_law=False))
     assert reason(world) is Reason.AGENT_UNAVAILABLE
@@ -286,9 +293,9 @@ def test_R7_an_agent_that_stays_silent_is_asked_again_after_four_seconds_and_rep
 def test_a_greeting_that_was_asked_for_twice_is_said_once() -> None:
     world = talking()
     fresh = World()
+    fresh.tell(start())
     fresh.model_open = fresh.ready = True
     fresh.tell(realtime.SessionUpdated(mu_law=True))
-    fresh.tell(start())
     fresh.pass_time(4.0)
     first, second = fresh.creates
     assert isinstance(first, CREATE)

@@ -63,9 +63,9 @@ class PoliteWorld(RuleBasedStateMachine):
         self.turn = ""
         self.calls: list[realtime.FunctionCall] = []
         if met:
+            self.stream_starts()
             self.model_connects()
             self.session_is_updated(mu_law=True)
-            self.stream_starts()
 
     def fresh(self, kind: str) -> str:
         return f"{kind}_{next(self.names)}"
@@ -116,7 +116,7 @@ class PoliteWorld(RuleBasedStateMachine):
 
     # ---- the model -----------------------------------------------------------------------------------------------
 
-    @precondition(lambda self: not self.world.model_open and not self.world.model_closed)
+    @precondition(lambda self: self.world.wanted and not (self.world.model_open or self.world.model_closed))
     @rule()
     def model_connects(self) -> None:
         self.world.model_open = True

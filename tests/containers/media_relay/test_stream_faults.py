@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -159,7 +158,10 @@ async def test_R12_a_slow_stream_that_keeps_up_loses_nothing() -> None:
 # ---- R28: nothing before `start` -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("order", list(itertools.permutations(["key", "refusal", "start"])), ids="-".join)
+# A refusal before `start` cannot be: the model is asked for by it (S22).
+@pytest.mark.parametrize(
+    "order", [("key", "start", "refusal"), ("start", "key", "refusal"), ("start", "refusal", "key")], ids="-".join
+)
 async def test_R28_whatever_is_asked_before_the_stream_is_up_waits_for_it(
     order: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -117,9 +117,9 @@ def test_S8_a_hostile_call_in_a_session_dials_a_person_of_the_directory_once() -
     chance = random.Random(88)
     for number in range(300):
         world = World()
+        world.tell(start())
         world.model_open = world.ready = True
         world.tell(realtime.SessionUpdated(mu_law=True))
-        world.tell(start())
         world.creates.clear()
         world.tell(realtime.ResponseCreated("r"))
         world.told_calls.add(f"call_{number}")

@@ -131,7 +131,7 @@ class World:
         self.ready = False
         self.stream_closed = False
         self.probes = 0  # signs of life that were asked for
-        self.connects = 0  # times that another session was asked for
+        self.wanted, self.connects = False, 0  # whether a session was asked for, and how often another one
         self.unheard: list[str] = []  # the caller's audio while there was none
         self.creates: list[realtime.CreateResponse] = []  # not answered yet
         self.active = ""
@@ -227,7 +227,9 @@ class World:
             self.left = True
         elif isinstance(action, actions.ConnectModel):
             assert not self.left, "an agent is looked for while there is something to say"
-            self.connects += 1
+            assert self.session.speech.stream_sid, "nothing is paid for before `start` has named the call"
+            self.connects += self.wanted
+            self.wanted = True
             self.model_open = self.model_closed = self.ready = False
             self.active = ""
             self.creates.clear()
