@@ -27,6 +27,10 @@ SAY_AGAIN = (
     "You did not hear what the caller said last. Apologise in one short sentence and ask them to say it again; do not "
     "greet and do not mention any other reason."
 )
+GO_ON = (
+    "The line was interrupted for a moment, in which you heard nothing. Ask the caller in one short sentence to go on, "
+    "or to say again what they have just said; do not greet."
+)
 INTERRUPTED = "The line was interrupted for a moment. Apologise in one short sentence and carry on where you were."
 
 _RULES = """

@@ -58,7 +58,8 @@ class Connection(Handoffs):
         if self.attended:
             self.attended.answered(now)
         if not self.brief.opening:
-            self.watch, self.ladder.owed = Watch.over(Turn.CALLER, now), Owed.NOTHING
+            turn = Turn.CALLER if self.attended else Turn.CALLER_MOVED
+            self.watch, self.ladder.owed = Watch.over(turn, now), Owed.NOTHING
             return [*self.speech.stop_ringing(now), *self.brief.replay]
         return [*self.brief.replay, *self.speech.responses.ask(self.brief.opening)]
 
@@ -78,7 +79,8 @@ class Connection(Handoffs):
         left = list[Action]()
         if self.departure and not self.departure.left:  # the request leaves first, so the webhook finds it
             left = self._leave(self.departure, "the relay must go", now)
-        waits = self.watch.turn in {Turn.CALLER, Turn.CALLER_SPEAKING} or self.ladder.waits_for_caller
+        callers = {Turn.CALLER, Turn.CALLER_SPEAKING, Turn.CALLER_MOVED}
+        waits = self.watch.turn in callers or self.ladder.waits_for_caller
         listens = waits and not self.speech.speaking
         resumes = Resumes.LISTENING if listens else Resumes.SPEAKING
         why = next(why for why, how in MOVED.items() if how is resumes)
@@ -127,7 +129,7 @@ class Connection(Handoffs):
         match self.watch.turn:
             case Turn.CALLER:
                 return Owed.NOTHING
-            case Turn.CALLER_SPEAKING | Turn.CALLER_AGAIN:
+            case Turn.CALLER_SPEAKING | Turn.CALLER_AGAIN | Turn.CALLER_MOVED:
                 return Owed.HALF
             case _:
                 return Owed.REPETITION if self.ladder.unread else Owed.ANSWER

@@ -24,7 +24,7 @@ from typing import assert_never
 
 from containers.media_relay import actions, energy, media_streams, people, realtime
 from containers.media_relay.actions import Action, CloseModel, CloseStream, Log, SessionEvent, ToEnd
-from containers.media_relay.agent import SAY_AGAIN, STILL_THERE
+from containers.media_relay.agent import GO_ON, SAY_AGAIN, STILL_THERE
 from containers.media_relay.connection import SIGN_OF_LIFE, Connection
 from containers.media_relay.handoffs import Model
 from containers.media_relay.ladder import LINE_AFTER, fatal
@@ -271,6 +271,9 @@ class Session(Connection):
             case Turn.CALLER_AGAIN:
                 self.watch = Watch.over(Turn.AGENT_AGAIN, now)
                 return [*self.speech.responses.ask(SAY_AGAIN)]
+            case Turn.CALLER_MOVED:
+                self.watch = Watch.over(Turn.AGENT, now)
+                return [*self.speech.responses.ask(GO_ON, use_tools=False)]
             case Turn.CALLER:
                 return self._caller_silent(now)
             case Turn.DEPARTURE:  # pragma: no branch - there is no other turn

@@ -22,6 +22,7 @@ class Turn(Enum):
     CALLER = auto()  # the caller's voice
     CALLER_SPEAKING = auto()  # the end of the caller's turn
     CALLER_AGAIN = auto()  # the same, of a turn that a lost model heard in part
+    CALLER_MOVED = auto()  # the caller's voice, which nobody heard while the call moved
     DEPARTURE = auto()  # the departure has deadlines of its own
 
 
@@ -34,6 +35,7 @@ PATIENCE = {  # seconds
     Turn.CALLER: 12.0,
     Turn.CALLER_SPEAKING: 60.0,
     Turn.CALLER_AGAIN: 1.0,
+    Turn.CALLER_MOVED: 1.5,
     Turn.DEPARTURE: NEVER,
 }
 RING_AFTER = 1.0  # seconds without a model before the caller hears that something goes on

@@ -10,7 +10,7 @@ import pytest
 
 from containers.media_relay import actions, agent, media_streams, realtime
 from containers.media_relay.actions import CloseStream, QueueTransfer, Remember
-from containers.media_relay.silence import NEVER, Turn
+from containers.media_relay.silence import NEVER
 from contracts import events, stream
 from contracts.agent_file import AgentFile
 from contracts.row import StreamState
@@ -110,9 +110,22 @@ def test_R14_where_it_was_the_callers_turn_the_agent_listens() -> None:
     world = resumed(Resumes.LISTENING, ("agent", "When was that?"))
     assert [one.text for one in of(world.done, realtime.CreateItem)] == ["When was that?"]
     assert not of(world.done, realtime.CreateResponse)
-    assert world.session.watch.turn is Turn.CALLER
-    world.pass_time(11.0)
+    world.pass_time(1.4)
     assert not of(world.done, media_streams.Media), "neither a word nor a ring"
+    assert not of(world.done, realtime.CreateResponse)
+
+
+def test_R14_a_caller_who_spoke_while_the_call_moved_is_asked_to_go_on_within_two_seconds() -> None:
+    world = resumed(Resumes.LISTENING, ("agent", "When was that?"))
+    world.pass_time(1.6)
+    assert [one.instructions for one in of(world.done, realtime.CreateResponse)] == [agent.GO_ON]
+
+
+def test_R14_a_caller_who_speaks_after_the_move_is_listened_to() -> None:
+    world = resumed(Resumes.LISTENING, ("agent", "When was that?"))
+    world.tell(realtime.SpeechStarted("item"))
+    world.pass_time(3.0)
+    assert not of(world.done, realtime.CreateResponse)
 
 
 def test_R14_where_the_agent_was_cut_it_takes_up_its_sentence() -> None:
