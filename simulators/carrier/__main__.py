@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import signal
 import sys
 from pathlib import Path
 from typing import Any, Final
@@ -115,6 +116,14 @@ def result(call: Call) -> dict[str, Any]:
     }
 
 
+async def _told_to_stop() -> None:
+    """Also where SIGINT is ignored, as it is in the background of a shell."""
+    told = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, told.set)
+    await told.wait()
+
+
 async def run(options: argparse.Namespace) -> bool:
     """Place the calls; whether all of them went well."""
     carrier = Carrier(account_sid=options.account_sid, auth_token=options.auth_token)
@@ -140,7 +149,7 @@ async def run(options: argparse.Namespace) -> bool:
 
     try:
         if not options.calls:
-            await asyncio.Event().wait()
+            await _told_to_stop()
         return all(await asyncio.gather(*(one(position) for position in range(options.calls))))
     finally:
         await carrier.stop()
