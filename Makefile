@@ -50,7 +50,7 @@ check: lint test ## Everything that must pass before a change lands
 bench: .venv/.synced ## Measure the relay beside the floor and a plain relay (QUICK=1: under a minute)
 	@$(RUN) -m benchmarks $(if $(QUICK),--quick)
 
-chaos: .venv/.synced ## Break everything during calls and write what callers heard (QUICK=1: a few rows; ROWS=R3,R15)
+chaos: .venv/.synced .emulator/.synced ## Break everything during calls and write what callers heard (QUICK=1: a few rows; ROWS=R3,R15)
 	@$(RUN) -m simulators chaos $(if $(QUICK),--quick) $(if $(ROWS),--rows $(ROWS))
 
 sabotage: .venv/.synced node_modules/.bin/cdk ## Delete each control in turn in a copy of the tree; its test must go red

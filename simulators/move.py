@@ -14,13 +14,15 @@ import json
 import math
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from contextlib import AsyncExitStack, suppress
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from contracts import events
 from simulators import audio
 from simulators.carrier import Call, Carrier, Line, Number, Variants
+from simulators.cloud.apart import cloud_apart
+from simulators.cloud.troubles import Troubles
 from simulators.escalation import heard
 from simulators.escalation.mind import AGENT_HZ, pitch, voice
 from simulators.event_log import Event, EventLog
@@ -124,9 +126,13 @@ async def run(
     Raises:
         StackError: the stack cannot start.
     """
-    settings = replace(Settings.from_env({}), webhook_port=0, relay_port=0, drain_seconds=drain_seconds, relays=2)
     log, moved = EventLog(), list[Moved]()
-    async with local_stack(settings, environ, log, mind=Storyteller) as stack:
+    async with AsyncExitStack() as up:
+        endpoint = await up.enter_async_context(cloud_apart(Troubles()))
+        settings = Settings(
+            webhook_port=0, relay_port=0, drain_seconds=drain_seconds, relays=2, aws_endpoint_url=endpoint
+        )
+        stack = await up.enter_async_context(local_stack(settings, environ, log, mind=Storyteller))
         carrier = stack.carrier
         assert carrier, "the carrier is a stand-in here"
         carrier.exchange.speak = heard.operator

@@ -105,7 +105,13 @@ class _Lines(io.TextIOBase):
 
 @asynccontextmanager
 async def local_stack(
-    settings: Settings, environ: Mapping[str, str], sink: Sink, *, mind: Callable[[], Mind], breakable: bool = False
+    settings: Settings,
+    environ: Mapping[str, str],
+    sink: Sink,
+    *,
+    mind: Callable[[], Mind],
+    breakable: bool = False,
+    troubles: Troubles | None = None,
 ) -> AsyncIterator[LocalStack]:
     """Bring everything up, and down again at the end of the block.
 
@@ -115,13 +121,14 @@ async def local_stack(
         sink: takes every logged event, from any thread.
         mind: makes the stand-in model's mind, one a session.
         breakable: whether `levers` are wanted; every neighbour must be a stand-in then.
+        troubles: those of the stand-in for AWS, if the settings name one.
 
     Raises:
         StackError: something cannot start; everything that did is stopped again.
     """
     async with AsyncExitStack() as up:
         ports = free_port(settings.webhook_port, "WEBHOOK_PORT"), free_port(settings.relay_port, "RELAY_PORT")
-        troubles, mood = Troubles(), Mood()
+        troubles, mood = troubles or Troubles(), Mood()
         session, endpoint, resources = await _cloud(up, settings, troubles)
         model = None
         if not settings.openai_realtime_url:

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import uvloop
+
 from simulators.chaos import page, proofs
 from simulators.chaos.play import Played, stage
 from simulators.chaos.rows import ALL, PLAYS, QUICK, QUICK_CALLS, Play
@@ -61,7 +63,7 @@ def run(campaign: Campaign, environ: Mapping[str, str]) -> int:
     if unknown := campaign.rows - {*ALL, "control"}:
         raise StackError("--rows", f"names {', '.join(sorted(unknown))}", "choose among R1 to R36 and control")
     began = time.monotonic()
-    played = asyncio.run(_play(campaign, environ))
+    played = uvloop.run(_play(campaign, environ))
     rows = [row for row in ALL if row in campaign.rows] or list(ALL)
     tested = asyncio.run(proofs.tests(rows)) if campaign.proves else {}
     storms = asyncio.run(proofs.storms(rows, campaign.calls)) if campaign.proves else []

@@ -6,8 +6,8 @@ import asyncio
 import random
 import resource
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field, replace
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +17,9 @@ from simulators import audio
 from simulators.carrier import Call, Callee, Carrier, Number, Variants
 from simulators.chaos.caller import AnsweringMind, Caller
 from simulators.chaos.ear import Outcome, judge
-from simulators.chaos.rows import Play
+from simulators.chaos.rows import DRAIN_SECONDS, Play
+from simulators.cloud.apart import cloud_apart
+from simulators.cloud.troubles import Troubles
 from simulators.deployed.ecs_agent import EcsAgent
 from simulators.escalation import heard
 from simulators.escalation.cases import PERSON_HZ
@@ -116,6 +118,7 @@ class Stage:
             await asyncio.sleep(0 if play.brief else spread + rng.uniform(0, 3))
             mend = self._levers.pull(play.who, play.what) if play.who else None
             front.behind = [*others, one]
+            await asyncio.sleep(play.felt_after)
             struck.set()
         try:
             return await asyncio.gather(*playing)
@@ -126,8 +129,9 @@ class Stage:
     async def _call(self, play: Play, struck: asyncio.Event, after: float) -> tuple[Call, Caller]:
         await asyncio.sleep(after)
         caller = Caller(struck, asks=play.asks, brief=play.brief)
+        patience = PATIENCE_SECONDS + play.felt_after
         number = f"+1555010{random.randrange(2000, 9999)}"
-        call = self._carrier.place_call(from_=number, to=_CALLED, caller=caller, patience=PATIENCE_SECONDS)
+        call = self._carrier.place_call(from_=number, to=_CALLED, caller=caller, patience=patience)
         await call.ended
         return call, caller
 
@@ -161,12 +165,16 @@ async def stage(environ: Mapping[str, str]) -> AsyncIterator[Stage]:
     Raises:
         StackError: it cannot start.
     """
-    settings = replace(Settings.from_env({}), webhook_port=0, relay_port=0, drain_seconds=2, relays=2)
-    told = Told()
-    async with (
-        _ecs_agent() as uri,
-        local_stack(settings, {**environ, "ECS_AGENT_URI": uri}, told, mind=AnsweringMind, breakable=True) as stack,
-    ):
+    told, troubles = Told(), Troubles()
+    async with AsyncExitStack() as up:
+        environ = {**environ, "ECS_AGENT_URI": await up.enter_async_context(_ecs_agent())}
+        endpoint = await up.enter_async_context(cloud_apart(troubles))
+        settings = Settings(
+            webhook_port=0, relay_port=0, drain_seconds=DRAIN_SECONDS, relays=2, aws_endpoint_url=endpoint
+        )
+        stack = await up.enter_async_context(
+            local_stack(settings, environ, told, mind=AnsweringMind, breakable=True, troubles=troubles)
+        )
         carrier, levers = stack.carrier, stack.levers
         assert carrier, "the carrier is a stand-in here"
         assert levers, "the stack was made to be broken"

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 TURN_SECONDS: Final = 0.7
+DRAIN_SECONDS: Final = 24  # what a relay has to leave; in the last quarter its calls move
 ALL: Final = tuple(f"R{number}" for number in range(1, 37))
 
 
@@ -30,6 +31,7 @@ class Play:
         at_once: how many calls are up together; 0 is the campaign's own number.
         brief: the callers leave after the agent's first words.
         ends: with whom a call may end.
+        felt_after: seconds after the fault until a call may feel it.
     """
 
     row: str
@@ -43,6 +45,7 @@ class Play:
     at_once: int = 0
     brief: bool = False
     ends: frozenset[str] = frozenset({"person", "agent", "sentence"})
+    felt_after: float = 0
 
 
 PLAYS: Final = (
@@ -57,7 +60,7 @@ PLAYS: Final = (
     Play("R7", "the model answers without sound", "model", "mute", 40, 8.0 + TURN_SECONDS),
     Play("R7", "the model answers with zeros", "model", "zeros", 40, 8.0 + TURN_SECONDS),
     Play("R9", "the carrier's socket is reset", "network", "dies", 100, 3.0),
-    Play("R14", "SIGTERM", "relay", "term", 100, 3.0, at_once=100),
+    Play("R14", "SIGTERM", "relay", "term", 100, 3.0, at_once=100, felt_after=DRAIN_SECONDS * 3 / 4),
     Play("R15", "kill -9 of the relay", "relay", "kill", 200, 3.0),
     Play("R16", "SIGSTOP of the relay", "relay", "stop", 50, 15.0),
     Play("R17", "the queue answers 503", "queue", "down", 60, 4.0, asks=True),

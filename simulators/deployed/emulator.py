@@ -107,16 +107,16 @@ class Emulator:
         return True
 
 
-async def start(folder: Path, python: Path = PYTHON) -> Emulator:
+async def start(folder: Path, python: Path = PYTHON, *, open_to_all: bool = False) -> Emulator:
     """Start the emulator with its files below `folder`, and wait until it answers.
 
-    `python` is of the environment that it is installed in.
+    `python` is of the environment that it is installed in. `open_to_all`: it asks nobody for rights.
 
     Raises:
         StackError: it is not installed, or does not start.
     """
     port = free_port(0, "")
-    emulator = Emulator(pid=_spawn(folder, port, python), port=port, folder=folder)
+    emulator = Emulator(pid=_spawn(folder, port, python, auth=not open_to_all), port=port, folder=folder)
     try:
         async with asyncio.timeout(START_SECONDS):
             await _answers(emulator)
@@ -131,7 +131,7 @@ async def start(folder: Path, python: Path = PYTHON) -> Emulator:
     return emulator
 
 
-def _spawn(folder: Path, port: int, python: Path) -> int:
+def _spawn(folder: Path, port: int, python: Path, *, auth: bool) -> int:
     if not python.exists():
         raise StackError("the AWS emulator", f"{python} is missing", "run 'make deploy-local', which installs it")
     temporary = folder / "tmp"
@@ -146,7 +146,7 @@ def _spawn(folder: Path, port: int, python: Path) -> int:
         "GATEWAY_PORT": str(port),
         "BIND_HOST": "127.0.0.1",
         "MINISTACK_REGION": REGION,
-        "AUTH": "true",  # every request needs what its role's policies allow
+        "AUTH": str(auth).lower(),  # every request needs what its role's policies allow
         "IOT_MTLS_ENABLED": "0",  # it would listen on every interface
         "DOCKER_HOST": "unix:///nonexistent",  # the same run with a container engine and without
         "NO_PROXY": "*",

@@ -101,8 +101,10 @@ class _Direction:
         self.go_on()
 
     def go_on(self) -> None:
-        """Let pass what may pass by now."""
+        """Let pass what may pass by now; nothing, until there is somebody at the other end."""
         self.stop()
+        if self._sink.transport is None:
+            return
         for piece in self.flow.due(self._loop.time()):
             self._sink.write(piece)
             if isinstance(piece, Ending):

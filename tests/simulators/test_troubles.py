@@ -2,8 +2,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import aiohttp
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import RawTestServer
 
+from simulators.cloud.troubled import TroubledCloud
 from simulators.cloud.troubles import Troubles
 from simulators.model import Prompt, Say, Turn
 from simulators.model.minds import Occasion
@@ -58,3 +62,27 @@ def test_a_mind_follows_the_mood(mood: Answering, said: str) -> None:
     model.answering = mood
     prompt: Any = Prompt(Occasion.GREETING, [], "", "", [], "auto", {})
     assert str(mind.answer(prompt).steps).startswith(said)
+
+
+@pytest.mark.parametrize("service", TARGETS)
+async def test_the_troubles_of_a_cloud_that_is_elsewhere_are_brought_over_what_passes(service: str) -> None:
+    async def answer(request: web.BaseRequest) -> web.Response:
+        return web.Response(body=await request.read() + request.headers["X-Amz-Target"].encode())
+
+    troubles = Troubles()
+    async with RawTestServer(answer) as behind, aiohttp.ClientSession() as client:
+        cloud = TroubledCloud(str(behind.make_url("/")).rstrip("/"), troubles)
+        endpoint = await cloud.start()
+
+        async def ask(name: str) -> str:
+            headers = {"X-Amz-Target": TARGETS[name]}
+            async with client.post(endpoint, data=b"body ", headers=headers) as answered:
+                return await answered.text() if answered.status == 200 else str(answered.status)
+
+        try:
+            troubles.down.add(service)
+            assert [name for name in TARGETS if await ask(name) == "503"] == [service]
+            troubles.down.discard(service)
+            assert await ask(service) == f"body {TARGETS[service]}"
+        finally:
+            await cloud.stop()
