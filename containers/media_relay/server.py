@@ -127,10 +127,13 @@ class Server:
             await self._wait_for_the_last(moving)
 
     def _move(self, seconds: float) -> None:
-        """Not all at one moment, which would be one too many for whoever takes them in."""
+        """Not all at one moment, which would be one too many for whoever takes them in.
+
+        In the first half one after another is told to go between two turns; in the second each goes that has not.
+        """
         calls = list(self._calls)
-        for place, call in enumerate(calls, start=1):
-            call.drain(seconds * (1 + place / len(calls)) / 2)
+        for place, call in enumerate(calls):
+            self._loop.call_later(place / len(calls) * seconds / 2, call.drain, seconds / 2)
 
     async def _wait_for_the_last(self, moving: float) -> None:
         try:

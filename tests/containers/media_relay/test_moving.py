@@ -162,6 +162,17 @@ async def test_R14_the_ledger_has_the_conversation_before_the_stream_closes() ->
         assert [turn.text for turn in row.conversation] == ["canary words of the agent"]
 
 
+async def test_R14_calls_that_must_go_are_told_one_after_another() -> None:
+    async with house() as home, home.phone() as one, home.phone() as other:
+        for phone in (one, other):
+            await phone.start()
+            await phone.send("mark", mark=(await phone.hear("mark"))["mark"])
+        await home.logged(events.RESPONSE_DONE, 2)
+        began = asyncio.get_running_loop().time()
+        await asyncio.gather(home.server.drain(2.0, moving=2.0), one.closed(), other.closed())
+        assert asyncio.get_running_loop().time() - began >= 0.5
+
+
 async def test_R14_a_person_who_is_being_called_stays_called_when_the_call_moves() -> None:
     async with house(agent_file=PEOPLE_FILE) as home:
         async with home.phone() as phone:
