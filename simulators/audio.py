@@ -48,7 +48,7 @@ def _encode_table() -> NDArray[np.uint8]:
 
 _DECODE: Final = _decode_table()
 _ENCODE: Final = _encode_table()
-_POWER: Final = _DECODE.astype(np.float64) ** 2
+_SAMPLES: Final = _DECODE.astype(np.float64)
 
 
 def encode(pcm: NDArray[np.int16]) -> bytes:
@@ -78,7 +78,8 @@ def level(ulaw: bytes) -> float:
     """RMS level in dBFS, at least `QUIETEST_DBFS` (which is what nothing at all has)."""
     if not ulaw:
         return QUIETEST_DBFS
-    power = float(_POWER[np.frombuffer(ulaw, dtype=np.uint8)].mean())
+    samples = _SAMPLES[np.frombuffer(ulaw, dtype=np.uint8)]
+    power = float(np.dot(samples, samples)) / len(ulaw)  # several times faster than a mean: it is asked of every frame
     return max(QUIETEST_DBFS, 10 * math.log10(power / 32768**2)) if power else QUIETEST_DBFS
 
 

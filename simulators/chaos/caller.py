@@ -13,6 +13,7 @@ from simulators.voices import Voice, speak
 
 TURNS_AFTERWARDS: Final = 2
 _PAUSE_MS: Final = 300
+_LATELY: Final = 3000 * audio.BYTES_PER_MS
 _QUESTION: Final = "And what about Sunday?"  # a voice: a tone is taken for noise after the first time
 _ANSWER: Final = audio.tone([AGENT_HZ], 1200, -20)
 
@@ -50,7 +51,7 @@ class Caller:
             if line.bridged:
                 await self._meet(line)
                 return
-            spoke = "the agent" in sounds(bytes(line.ear[since:]))
+            spoke = "the agent" in sounds(bytes(line.ear[max(since, len(line.ear) - _LATELY) :]))
             since = len(line.ear)
             line.hearing.heard = False
             if not spoke:
