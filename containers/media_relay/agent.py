@@ -140,6 +140,15 @@ def _session(agent: AgentFile, situation: str) -> dict[str, Any]:
     return session
 
 
+def most_quiet(agent: AgentFile) -> float:
+    """Seconds of quiet after which the model has missed the end of the caller's turn.
+
+    Its own detection waits eight at most: https://developers.openai.com/api/docs/guides/realtime-vad.
+    """
+    vad = agent.turn_detection
+    return vad.silence_ms / 1000 + 5.5 if isinstance(vad, ServerVad) else 9.0
+
+
 def _turn_detection(agent: AgentFile) -> dict[str, Any]:
     vad = agent.turn_detection
     ours = {"create_response": True, "interrupt_response": True}

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from containers.media_relay import media_streams, people, realtime
 from containers.media_relay.actions import Action, CloseModel, ConnectModel, Log
-from containers.media_relay.agent import CARRY_ON, SAY_AGAIN, Brief
+from containers.media_relay.agent import CARRY_ON, SAY_AGAIN, Brief, most_quiet
 from containers.media_relay.energy import Caller
 from containers.media_relay.handoffs import Call, Handoffs, Model
 from containers.media_relay.ladder import Owed, fatal
-from containers.media_relay.silence import PATIENCE, RING_AFTER, Turn, Watch
+from containers.media_relay.silence import CALLERS, PATIENCE, QUIET_SECONDS, RING_AFTER, Turn, Watch
 from contracts import events
 from contracts.transfer import Reason
 from contracts.visit import MOVED, Resumes
@@ -27,6 +27,7 @@ class Connection(Handoffs):
     def __init__(self, call: Call, brief: Brief, now: float) -> None:
         super().__init__(call, brief, now)
         self.caller = Caller()
+        self.most_quiet = most_quiet(brief.agent)
 
     # ---- the two sides come up, and go ---------------------------------------------------------------------------
 
@@ -85,6 +86,14 @@ class Connection(Handoffs):
         resumes = Resumes.LISTENING if listens else Resumes.SPEAKING
         why = next(why for why, how in MOVED.items() if how is resumes)
         return [*left, *self.speech.heard_so_far(now), *self._close(why)]
+
+    def _unheeded(self, frame: str, now: float) -> list[Action]:
+        """A caller who speaks, and of whom the model says nothing: it is asked for a sign of life."""
+        spoke, turn = self.caller.spoke(frame), self.watch.turn
+        unheeded = self.caller.quiet_seconds >= QUIET_SECONDS if turn is Turn.CALLER_SPEAKING else spoke
+        if not unheeded or turn not in CALLERS or not self.ladder.suspect(now):
+            return []
+        return [realtime.UpdateSession(SIGN_OF_LIFE)]
 
     # ---- the agent is lost, and comes back -----------------------------------------------------------------------
 

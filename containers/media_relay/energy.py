@@ -12,6 +12,7 @@ from binascii import a2b_base64
 _SLICE = 32  # characters of base64, so 24 octets: 3 ms
 _FRAME = slice(64, 128)  # of one frame of Twilio's: 6 ms in its middle
 _EVERY = 10  # frames: five looks a second
+_FRAME_SECONDS = 0.02
 _VOICE_SAMPLES = 5  # a second of voice, pauses within a sentence left out
 _QUIET_SAMPLES = 3
 _LEAST_VOICE = 8  # octets of 48 in a frame that somebody speaks into
@@ -70,4 +71,9 @@ class Caller:
 
     def noticed(self) -> None:
         """The model has heard it, too."""
-        self._voice = 0
+        self._voice = self._quiet = 0
+
+    @property
+    def quiet_seconds(self) -> float:
+        """How long nobody has spoken, since the model noticed that somebody did."""
+        return self._quiet * _EVERY * _FRAME_SECONDS

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections import deque
 
-from containers.media_relay.realtime import CancelResponse, CreateResponse
+from containers.media_relay.agent import CARRY_ON
+from containers.media_relay.realtime import CancelResponse, CreateResponse, ResponseDone
 
 
 class Responses:
@@ -47,16 +48,30 @@ class Responses:
             self._queued, self._asked = self._queued or waits, None
 
     def done(self, response_id: str, *, failed: bool) -> list[CreateResponse]:
-        """A response is over: what to send now. One that failed is asked for again, once."""
+        """A response is over: what to send now. One that failed is asked for again, once, or for its rest."""
         if self.active and response_id != self.active:
             return []
         self.failures = self.failures + 1 if failed else 0
         following, failure = self._queued, self._asked
         self.active, self._asked, self._queued = "", None, None
         if failed and not following and self.failures == 1:
+            if self.audible and self.hears(response_id):
+                return self.ask(CARRY_ON)
             return self.ask(failure.instructions, use_tools=failure.use_tools) if failure else self.ask()
         self._asked = following
         return [following] if following else []
+
+    def broken_off(self, done: ResponseDone, *, agents_turn: bool) -> bool:
+        """Whether a response ended before the first word or amid a sentence, and nobody here had stopped it.
+
+        The API may end one by its own length or content filter: `status` of
+        https://developers.openai.com/api/docs/guides/realtime-conversations.
+        """
+        if done.calls:
+            return False
+        if not self.audible:
+            return done.status == "incomplete"
+        return agents_turn and done.status in {"incomplete", "cancelled"} and self.hears(done.response_id)
 
     def mute(self) -> None:
         """The caller shall hear no more of the active response."""

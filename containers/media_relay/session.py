@@ -25,11 +25,11 @@ from typing import assert_never
 from containers.media_relay import actions, energy, media_streams, people, realtime
 from containers.media_relay.actions import Action, CloseModel, CloseStream, Log, SessionEvent, ToEnd
 from containers.media_relay.agent import GO_ON, SAY_AGAIN, STILL_THERE
-from containers.media_relay.connection import SIGN_OF_LIFE, Connection
+from containers.media_relay.connection import Connection
 from containers.media_relay.handoffs import Model
 from containers.media_relay.ladder import LINE_AFTER, fatal
 from containers.media_relay.playout import MOST_LAG
-from containers.media_relay.silence import MOST_PROMPTS, NEVER, RING_AFTER, Turn, Watch
+from containers.media_relay.silence import AGENTS, MOST_PROMPTS, NEVER, RING_AFTER, Turn, Watch
 from contracts import events, hunt
 from contracts.transfer import Reason
 
@@ -140,9 +140,10 @@ class Session(Connection):
             if self.ladder.out:
                 self.ladder.keep(media.payload)
             return []
-        append = realtime.Append(media.payload)
-        unnoticed = self.caller.spoke(media.payload) and self.watch.turn is Turn.CALLER
-        return [append, realtime.UpdateSession(SIGN_OF_LIFE)] if unnoticed and self.ladder.suspect(now) else [append]
+        append, unheeded = realtime.Append(media.payload), self._unheeded(media.payload, now)
+        if self.watch.turn is Turn.CALLER_SPEAKING and self.caller.quiet_seconds >= self.most_quiet:
+            return [append, *self._patience_ended(now)]
+        return [append, *unheeded]
 
     def _speak(self, delta: realtime.AudioDelta, now: float) -> list[Action]:
         if not self._met:
@@ -196,8 +197,7 @@ class Session(Connection):
         heard = responses.audible and responses.hears(done.response_id)
         if self.departure and heard:
             responses.forget()  # it called the tool first and said so afterwards
-        broken_off = done.status == "incomplete" and not responses.audible and not done.calls
-        failed = done.status == "failed" or broken_off
+        failed = done.status == "failed" or responses.broken_off(done, agents_turn=self.watch.turn in AGENTS)
         following = responses.done(done.response_id, failed=failed)
         reason = self.escalation.response_done(done, failed=failed and not responses.audible)
         if self.departure:

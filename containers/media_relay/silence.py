@@ -38,6 +38,9 @@ PATIENCE = {  # seconds
     Turn.CALLER_MOVED: 1.5,
     Turn.DEPARTURE: NEVER,
 }
+AGENTS = frozenset({Turn.AGENT, Turn.AGENT_AGAIN})
+CALLERS = frozenset({Turn.CALLER, Turn.CALLER_SPEAKING})
+QUIET_SECONDS = 2.0  # of a caller who spoke; then a model that says nothing is asked for a sign of life
 RING_AFTER = 1.0  # seconds without a model before the caller hears that something goes on
 MOST_PROMPTS = 2  # times the agent asks whether the caller is still there
 

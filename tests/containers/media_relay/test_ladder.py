@@ -8,12 +8,13 @@ import pytest
 
 from containers.media_relay import actions, agent, clips, ladder, media_streams, realtime
 from containers.media_relay.actions import Action, ConnectModel
-from containers.media_relay.silence import PATIENCE, Turn
+from containers.media_relay.silence import PATIENCE, QUIET_SECONDS, Turn
 from contracts import events
+from contracts.agent_file import SemanticVad
 from contracts.transfer import Reason
 from contracts.visit import MOVED, Resumes
 from tests.containers.media_relay.test_session import created, done, greeted, logged, only, reason, say, talking
-from tests.containers.media_relay.worlds import PEOPLE_FILE, STREAM_SID, World, audio, silence, start
+from tests.containers.media_relay.worlds import AGENT_FILE, PEOPLE_FILE, STREAM_SID, World, audio, silence, start
 
 LINE = clips.one_moment("en")
 
@@ -396,6 +397,34 @@ def test_R7_a_model_that_gives_a_sign_of_life_is_left_alone() -> None:
     frames(noticed, *[audio(160)] * 30)
     noticed.tell(realtime.SpeechStarted("item_q"))
     assert not only(frames(noticed, *[silence(160)] * 40), realtime.UpdateSession)
+
+
+def test_R7_a_model_that_freezes_amid_the_callers_turn_is_asked_for_a_sign_of_life_and_then_replaced() -> None:
+    world = greeted()
+    world.tell(realtime.SpeechStarted("item_q"))
+    quiet = [silence(160)] * round(50 * QUIET_SECONDS)
+    assert not only(frames(world, *[audio(160)] * 500, *quiet[:-10]), realtime.UpdateSession)
+    assert only(frames(world, *quiet[-10:]), realtime.UpdateSession)
+    world.model_closed = True  # nothing comes back
+    world.pass_time(ladder.PROBE_SECONDS)
+    assert world.connects == 1
+    assert asked(back(world)) == [agent.SAY_AGAIN]
+
+
+def test_R7_a_model_that_misses_the_end_of_the_callers_turn_is_asked_to_answer() -> None:
+    world = greeted()
+    world.tell(realtime.SpeechStarted("item_q"))
+    frames(world, *[audio(160)] * 60)
+    quiet, asked_at = 0.0, 0.0
+    while not asked_at and quiet < PATIENCE[Turn.CALLER_SPEAKING]:
+        performed, quiet = frames(world, silence(160)), quiet + 0.02
+        if only(performed, realtime.UpdateSession):
+            world.tell(realtime.SessionUpdated(mu_law=True))  # it lives
+        if only(performed, realtime.CreateResponse):
+            asked_at = quiet
+    assert asked_at == pytest.approx(agent.most_quiet(AGENT_FILE), abs=0.21)
+    assert lines(world) == 1
+    assert agent.most_quiet(AGENT_FILE.model_copy(update={"turn_detection": SemanticVad()})) > 8.0
 
 
 def test_R7_a_quiet_caller_or_one_who_never_stops_makes_nobody_ask() -> None:

@@ -334,9 +334,28 @@ def test_R6_a_response_that_fails_is_asked_for_once_more_and_then_a_person_takes
 def test_R6_a_response_that_breaks_off_before_a_word_is_asked_for_at_once() -> None:
     world = talking()
     assert only(done(world, 1, "incomplete"), CREATE)
-    spoken = talking()
-    say(spoken, 1600)
-    assert not only(done(spoken, 1, "incomplete"), CREATE), "the caller has heard a part; it is the caller's turn"
+
+
+@pytest.mark.parametrize("status", ["incomplete", "cancelled", "failed"])
+def test_R6_of_a_sentence_that_breaks_off_the_rest_is_asked_for_and_then_a_person_takes_over(status: str) -> None:
+    world = talking()
+    say(world, 1600)
+    (rest,) = only(done(world, 1, status), CREATE)
+    assert isinstance(rest, CREATE)
+    assert rest.instructions == agent.CARRY_ON
+    created(world, "resp_2")
+    say(world, 1600, 2)
+    done(world, 2, status)
+    assert reason(world) is Reason.AGENT_UNAVAILABLE
+
+
+def test_R6_a_sentence_that_the_caller_broke_off_is_not_asked_for_again() -> None:
+    for status in ("incomplete", "cancelled"):
+        world = talking()
+        say(world, 1600)
+        world.tell(realtime.SpeechStarted("c"))
+        assert not only(done(world, 1, status), CREATE)
+        assert world.session.watch.turn is Turn.CALLER_SPEAKING
 
 
 def test_R5_an_error_is_logged_and_changes_nothing_except_at_the_start_or_the_end_of_a_session() -> None:
