@@ -19,7 +19,7 @@ from containers.media_relay.ladder import fatal
 from containers.media_relay.session import Session
 from containers.media_relay.silence import NEVER
 from containers.media_relay.websocket import Closed, Limits, WebSocket
-from containers.media_relay.websocket_client import ConnectFailed, connect
+from containers.media_relay.websocket_client import ClientWebSocket, ConnectFailed, connect
 from contracts import events
 from contracts.events import Event
 from contracts.row import Turn
@@ -29,7 +29,6 @@ MODEL_LIMITS = Limits(open_timeout=2.0, ping_interval=2.0, ping_timeout=3.0, max
 RETRY_SECONDS = 0.3  # from half of it to half as much again: calls that failed together do not return together
 TRIES, TRIES_AGAIN = 2, 4  # to connect: a caller who has talked with an agent already is worth some more
 AT_ONCE = 20  # handshakes with the model that one relay has under way
-MOST_WAITING = 32 * 1024  # octets to a model that does not read: about two seconds of a caller's audio
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -64,7 +63,7 @@ class Relay:
         self._on_end = on_end
         self._loop = asyncio.get_running_loop()
         self._stream: WebSocket | None = None
-        self._model: WebSocket | None = None
+        self._model: ClientWebSocket | None = None
         self._connecting: asyncio.Task[None] | None = None
         self._timer: asyncio.Handle | None = None
         self._timer_at = NEVER
@@ -150,7 +149,7 @@ class Relay:
                 self._log(events.MODEL_CONNECTED, {"ms": round((self._loop.time() - began) * 1000)})
                 return
 
-    def _model_opened(self, model: WebSocket) -> _ModelSide:
+    def _model_opened(self, model: ClientWebSocket) -> _ModelSide:
         self._model = model
         self._loop.call_soon(self._tell, actions.ModelConnected())
         return _ModelSide(self._model_message, partial(self._model_lost, model))
@@ -198,7 +197,8 @@ class Relay:
     def _perform(self, action: actions.Action) -> None:  # noqa: C901, PLR0912 - the table of actions
         match action:
             case realtime.Append():
-                self._append(action)
+                if self._model and not self._model.send_perishable(realtime_encoding.encode(action)):
+                    self._counts["congested"] += 1
             case media_streams.Media() | media_streams.Mark() | media_streams.Clear():
                 if self._stream:
                     self._stream.send(media_streams.encode(action))
@@ -221,15 +221,6 @@ class Relay:
             case _:
                 if self._model:
                     self._model.send(realtime_encoding.encode(action))
-
-    def _append(self, append: realtime.Append) -> None:
-        model = self._model
-        if model is None:
-            return
-        if model.buffered > MOST_WAITING:
-            self._counts["congested"] += 1
-            return
-        model.send(realtime_encoding.encode(append))
 
     def _close_stream(self, why: str) -> None:
         if self._stream:

@@ -1,16 +1,28 @@
-"""The connecting side of a WebSocket: one attempt, within one deadline, straight to the host that the URL names."""
+"""The connecting side of a WebSocket: one attempt, within one deadline, straight to the host that the URL names.
+
+What a server is slow to read waits here, in order, and of what perishes only the latest: a buffer below this one drops
+nothing, so each of them is kept small.
+"""
 
 import asyncio
+import socket
 import ssl
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 
 from websockets.client import ClientProtocol
 from websockets.exceptions import WebSocketException
+from websockets.frames import CloseCode
 from websockets.http11 import Request, Response
 from websockets.uri import parse_uri
 
+from containers.media_relay.backlog import Backlog
 from containers.media_relay.websocket import Closed, Endpoint, Limits, WebSocket, sansio_log
+
+# Left to itself, Linux takes 2.8 MB for a peer that reads nothing: minutes of a caller's audio. This bounds what it has
+# taken and not yet sent, whatever is on its way: https://man7.org/linux/man-pages/man7/tcp.7.html
+MOST_UNSENT = 4096
+MOST_UNWRITTEN = 1024  # octets in a transport, and in the one below TLS, before a message waits here
 
 
 class ConnectFailed(Exception):  # noqa: N818 - a connection that failed, in the words of asyncio's own callbacks
@@ -38,12 +50,42 @@ class ClientWebSocket(WebSocket):
         self._endpoint_factory = endpoint_factory
         # Holds the failure rather than raising it: nobody may be left to retrieve it.
         self._opening: asyncio.Future[ConnectFailed | None] = self._loop.create_future()
+        self._backlog = Backlog()
+        self._paused = False
 
     async def opened(self) -> None:
         """Wait for the 101; raises ConnectFailed if something else comes."""
         failure = await self._opening
         if failure is not None:
             raise failure
+
+    def send(self, text: bytes) -> None:
+        """Send one text message, UTF-8, in its order; does nothing unless the connection is open."""
+        if self._paused:
+            self._wait(text, perishes=False)
+        else:
+            super().send(text)
+
+    def send_perishable(self, text: bytes) -> bool:
+        """The same for one that is worth little when it is late; False if an older one is dropped for it."""
+        if self._paused:
+            return self._wait(text, perishes=True)
+        super().send(text)
+        return True
+
+    def _wait(self, text: bytes, *, perishes: bool) -> bool:
+        kept = self._backlog.add(text, perishes=perishes)
+        if self._backlog.size > self._limits.max_buffer:
+            self._cut(Closed(CloseCode.ABNORMAL_CLOSURE, "peer does not read", "network"))
+        return kept
+
+    def pause_writing(self) -> None:
+        self._paused = True
+
+    def resume_writing(self) -> None:
+        self._paused = False
+        while self._backlog and not self._paused:
+            super().send(self._backlog.take())
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -100,15 +142,13 @@ async def connect(
     except (WebSocketException, ValueError):
         # Neither the URL nor a header is quoted: either may hold a key.
         raise ConnectFailed(None, "URL or headers are not valid") from None
-    loop = asyncio.get_running_loop()
+    context = (ssl_context or ssl.create_default_context()) if uri.secure else None
     try:
         async with asyncio.timeout(limits.open_timeout):
-            transport, websocket = await loop.create_connection(
-                lambda: ClientWebSocket(client, request, limits, endpoint_factory),
-                uri.host,
-                uri.port,
-                ssl=(ssl_context or True) if uri.secure else None,
-            )
+            transport = await _reach(uri.host, uri.port, context)
+            websocket = ClientWebSocket(client, request, limits, endpoint_factory)
+            transport.set_protocol(websocket)
+            websocket.connection_made(transport)
             try:
                 await websocket.opened()
             except BaseException:
@@ -119,3 +159,23 @@ async def connect(
     except OSError as exc:
         raise ConnectFailed(None, str(exc)) from exc
     return websocket
+
+
+async def _reach(host: str, port: int, context: ssl.SSLContext | None) -> asyncio.Transport:
+    """A transport that keeps little back; with TLS in two steps, for there the lower one is out of reach later."""
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.create_connection(asyncio.Protocol, host, port)
+    transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, MOST_UNSENT)
+    transport.set_write_buffer_limits(MOST_UNWRITTEN)
+    if context is not None:
+        try:
+            secure = await loop.start_tls(transport, asyncio.Protocol(), context, server_hostname=host)
+        except BaseException:
+            transport.abort()
+            raise
+        assert secure, "None is for a transport that was never open"
+        secure.set_write_buffer_limits(MOST_UNWRITTEN)
+        transport = secure
+    if transport.is_closing():
+        raise ConnectionResetError("closed at once")
+    return transport

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 from collections.abc import Callable
 from http import HTTPStatus
@@ -13,6 +14,7 @@ import uvloop
 from websockets.asyncio.server import ServerConnection
 
 from containers.media_relay import actions, departure, media_streams, realtime, relay
+from containers.media_relay.backlog import MOST_PERISHABLE
 from containers.media_relay.silence import PATIENCE, Turn, Watch
 from containers.media_relay.websocket import Closed, Limits
 from containers.media_relay.websocket_server import ServerWebSocket
@@ -240,19 +242,46 @@ async def test_malformed_frames_are_counted_told_once_per_kind_and_the_call_goes
         assert (dropped["malformed"], dropped["congested"]) == (37, 0)
 
 
-async def test_R13_audio_for_a_model_that_does_not_read_is_dropped_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_R13_of_audio_for_a_model_that_stands_still_the_latest_arrives_and_the_rest_is_counted() -> None:
+    reads_on = asyncio.Event()
+    frames = [base64.b64encode(number.to_bytes(2) * 80).decode() for number in range(1000)]
+
+    async def stand_still(_connection: ServerConnection, _event: dict[str, Any]) -> None:
+        await reads_on.wait()
+
+    async with house() as home:
+        home.model.on["input_audio_buffer.append"] = stand_still
+        async with home.phone() as phone:
+            await phone.start()
+            await phone.hear("mark")
+            for payload in frames:
+                await phone.send(
+                    "media", media={"track": "inbound", "chunk": "1", "timestamp": "2", "payload": payload}
+                )
+            await phone.send("dtmf", dtmf={"digit": "5"})
+            await home.logged(events.KEY_PRESSED)
+            reads_on.set()
+            await home.model.told("conversation.item.create")  # the key, which comes after all of it
+        await home.empty()
+        heard = [event["audio"] for event in home.model.of("input_audio_buffer.append")]
+        assert (heard[0], heard[-MOST_PERISHABLE:]) == (frames[0], frames[-MOST_PERISHABLE:])
+        assert heard == sorted(heard, key=frames.index)
+        (dropped,) = home.of(events.FRAMES_DROPPED)
+        assert (dropped["malformed"], dropped["congested"]) == (0, len(frames) - len(heard))
+        assert dropped["congested"] > 0
+
+
+async def test_R13_a_model_that_reads_misses_nothing() -> None:
     async with house() as home:
         async with home.phone() as phone:
             await phone.start()
             await phone.hear("mark")
-            monkeypatch.setattr(relay, "MOST_WAITING", -1)
-            await phone.speak()
-            await phone.send("dtmf", dtmf={"digit": "5"})
-            await home.logged(events.KEY_PRESSED)
+            for heard in range(20, 401, 20):
+                for _ in range(20):
+                    await phone.speak()
+                await home.model.told("input_audio_buffer.append", heard)
         await home.empty()
-        (dropped,) = home.of(events.FRAMES_DROPPED)
-        assert (dropped["malformed"], dropped["congested"]) == (0, 1)
-        assert not home.model.of("input_audio_buffer.append")
+        assert not home.of(events.FRAMES_DROPPED)
 
 
 # ---- ledger and queue fail -------------------------------------------------------------------------------------------

@@ -123,6 +123,28 @@ def test_a_client_opens_and_a_message_in_the_same_segment_finds_its_endpoint(loo
     assert frame.data == b"session.update"
 
 
+def test_what_a_server_does_not_read_waits_in_its_order_and_too_much_of_it_ends_the_connection(loop: StillLoop) -> None:
+    listener = Listener()
+    opening = Opening(loop, lambda _: listener)
+    opening.line.receive(opening.accept())
+    opening.websocket.pause_writing()
+    opening.websocket.send(b"first")
+    assert opening.websocket.send_perishable(b"second")
+    assert not opening.line.take()
+    opening.websocket.resume_writing()
+    opening.server.receive_data(opening.line.take())
+    assert [frame.data for frame in opening.server.events_received() if isinstance(frame, Frame)] == [
+        b"first",
+        b"second",
+    ]
+    opening.websocket.pause_writing()
+    for _ in range(1 + LIMITS.max_buffer // 1000):
+        assert not listener.endings
+        opening.websocket.send(bytes(1000))
+        loop.settle()
+    assert listener.endings == [Closed(1006, "peer does not read", "network")]
+
+
 def test_a_client_waits_for_the_server_to_end_the_connection(loop: StillLoop) -> None:
     listener = Listener()
     opening = Opening(loop, lambda _: listener)
