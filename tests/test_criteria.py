@@ -15,7 +15,6 @@ NOT_YET = {
     "R36": "the soak takes minutes: it is a row of `make chaos`, whose verdict is in docs/reference/faults.md",
 }
 IN_PART = {
-    "R30": "a name is looked up for every call, within the time to connect; nothing is resolved before",
     "R32": "that latencies hold in the crowd is for `python -m benchmarks.rush`, on a machine with nothing else to do",
 }
 ROWS = [*(f"S{n}" for n in range(1, 27)), *(f"R{n}" for n in range(1, 37))]

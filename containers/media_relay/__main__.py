@@ -14,6 +14,7 @@ from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any
+from urllib.parse import urlsplit
 
 import botocore.session
 import msgspec
@@ -24,6 +25,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from containers.media_relay import gauge, keys, live_config, pressure, server
 from containers.media_relay.config import Config, ConfigError
 from containers.media_relay.effects import Stores
+from containers.media_relay.names import Names
 from containers.media_relay.protection import Protection
 from containers.media_relay.relay import AT_ONCE, ModelAddress
 from containers.media_relay.sweep import Sweeper
@@ -109,14 +111,17 @@ async def serve(config: Config, first: live_config.Edition) -> None:
     live = _live_config(config, first, Editions(dynamodb, config.ledger_table, time.time), executor)
     breakers = Breakers(dynamodb, config.ledger_table, time.time)
     stores = Stores(ledger, TransferQueue(_aws_client("sqs"), config.queue_url), executor, breakers)
-    turns = asyncio.Semaphore(AT_ONCE)
+    turns, names = asyncio.Semaphore(AT_ONCE), Names()
+    names.ask(urlsplit(config.openai_url).hostname or "")  # so that the first caller's call has an answer, too
     settings = server.Settings(
         media_origin=config.media_origin,
         account_sid=config.account_sid,
         agent_file=live.of,
         name=uuid.uuid4().hex[:12],
         max_calls=config.max_calls or first.agent.limits.max_calls,
-        model_address=lambda now, model: ModelAddress(config.openai_url, model, now.openai_key, ssl_context, turns),
+        model_address=lambda now, model: ModelAddress(
+            config.openai_url, model, now.openai_key, ssl_context, turns, names
+        ),
         keys=lambda: secrets.current,
     )
     protection = Protection(config.ecs_agent, _unprotected)

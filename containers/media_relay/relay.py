@@ -16,6 +16,7 @@ from containers.media_relay import actions, media_streams, realtime, realtime_en
 from containers.media_relay.actions import SessionEvent
 from containers.media_relay.effects import Effects
 from containers.media_relay.ladder import fatal
+from containers.media_relay.names import Names
 from containers.media_relay.session import Session
 from containers.media_relay.silence import NEVER
 from containers.media_relay.websocket import Closed, Limits, WebSocket
@@ -33,13 +34,14 @@ AT_ONCE = 20  # handshakes with the model that one relay has under way
 
 @dataclass(frozen=True, slots=True, repr=False)
 class ModelAddress:
-    """Where the model answers. `url` without query; `ssl_context` and `turns` to shake hands are all calls' own."""
+    """Where the model answers. `url` without query; all calls share `ssl_context`, `turns` to shake hands, `names`."""
 
     url: str
     model: str
     key: str
     ssl_context: ssl.SSLContext | None
     turns: asyncio.Semaphore
+    names: Names
 
 
 LogEvent = Callable[[Event, dict[str, Any]], None]
@@ -139,6 +141,7 @@ class Relay:
                         limits=MODEL_LIMITS,
                         endpoint_factory=self._model_opened,
                         ssl_context=address.ssl_context,
+                        resolve=address.names.addresses,
                     )
             except ConnectFailed as error:
                 if not tries_left or fatal(error.reason, error.status or 0):

@@ -16,7 +16,9 @@ from websockets.frames import CloseCode
 from websockets.http11 import Request, Response
 from websockets.uri import parse_uri
 
+from containers.media_relay import names
 from containers.media_relay.backlog import Backlog
+from containers.media_relay.names import Resolve
 from containers.media_relay.websocket import Closed, Endpoint, Limits, WebSocket, sansio_log
 
 # Left to itself, Linux takes 2.8 MB for a peer that reads nothing: minutes of a caller's audio. This bounds what it has
@@ -125,6 +127,7 @@ async def connect(
     limits: Limits,
     endpoint_factory: Callable[[ClientWebSocket], Endpoint],
     ssl_context: ssl.SSLContext | None = None,
+    resolve: Resolve = names.resolve,
 ) -> ClientWebSocket:
     """Open a WebSocket; directly, whatever proxy the environment names, and following no redirect.
 
@@ -145,7 +148,7 @@ async def connect(
     context = (ssl_context or ssl.create_default_context()) if uri.secure else None
     try:
         async with asyncio.timeout(limits.open_timeout):
-            transport = await _reach(uri.host, uri.port, context)
+            transport = await _reach(uri.host, uri.port, context, await resolve(uri.host))
             websocket = ClientWebSocket(client, request, limits, endpoint_factory)
             transport.set_protocol(websocket)
             websocket.connection_made(transport)
@@ -161,10 +164,10 @@ async def connect(
     return websocket
 
 
-async def _reach(host: str, port: int, context: ssl.SSLContext | None) -> asyncio.Transport:
+async def _reach(host: str, port: int, context: ssl.SSLContext | None, addresses: list[str]) -> asyncio.Transport:
     """A transport that keeps little back; with TLS in two steps, for there the lower one is out of reach later."""
     loop = asyncio.get_running_loop()
-    transport, _ = await loop.create_connection(asyncio.Protocol, host, port)
+    transport = await _first(addresses, port)
     transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, MOST_UNSENT)
     transport.set_write_buffer_limits(MOST_UNWRITTEN)
     if context is not None:
@@ -179,3 +182,16 @@ async def _reach(host: str, port: int, context: ssl.SSLContext | None) -> asynci
     if transport.is_closing():
         raise ConnectionResetError("closed at once")
     return transport
+
+
+async def _first(addresses: list[str], port: int) -> asyncio.Transport:
+    """A connection to the first that takes one; raises the last one's error if none does."""
+    failed = OSError("the host has no address")
+    for address in addresses:
+        try:
+            transport, _ = await asyncio.get_running_loop().create_connection(asyncio.Protocol, address, port)
+        except OSError as error:
+            failed = error
+        else:
+            return transport
+    raise failed

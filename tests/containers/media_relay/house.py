@@ -23,6 +23,7 @@ from websockets.http11 import Request, Response
 
 from containers.media_relay.effects import Stores
 from containers.media_relay.keys import Keys
+from containers.media_relay.names import Names
 from containers.media_relay.protection import EcsAgent, Protection
 from containers.media_relay.relay import AT_ONCE, ModelAddress
 from containers.media_relay.server import Server, Settings
@@ -302,6 +303,7 @@ async def house(
     table: FakeTable | None = None,
     ecs_agent: EcsAgent | None = None,
     agent_file: AgentFile = AGENT_FILE,
+    names: Names | None = None,
 ) -> AsyncIterator[House]:
     """A running server on a Sunday; everything is gone afterwards."""
 
@@ -309,6 +311,7 @@ async def house(
         return agent_file
 
     model, queue, turns = FakeModel(), FakeQueue(), asyncio.Semaphore(at_once)
+    names = names or Names()
     url = await model.listen()
     table = table or FakeTable()
     ledger = Ledger(table, "ledger", lambda: 1000.0)
@@ -319,7 +322,7 @@ async def house(
             agent_file=in_force,
             wall=lambda: WALL,
             max_calls=max_calls,
-            model_address=lambda keys, model: ModelAddress(url, model, keys.openai_key, None, turns),
+            model_address=lambda keys, model: ModelAddress(url, model, keys.openai_key, None, turns, names),
             keys=lambda: Keys((AUTH_TOKEN, "the token before"), OPENAI_KEY),
         )
         the_house: House

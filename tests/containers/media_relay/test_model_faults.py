@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -182,75 +181,6 @@ async def test_R8_a_session_that_the_model_lets_expire_goes_on_in_another_one() 
         await home.model.say("error", error={"type": "t", "code": "session_expired", "message": "m", "event_id": None})
         await home.logged(events.MODEL_RESUMED)
         assert not home.queue.sent
-
-
-# ---- R30: names ------------------------------------------------------------------------------------------------------
-
-
-class Names:
-    """The loop's name lookup as a stub. `failure`: what it raises; `answers`: cleared, a lookup has to wait."""
-
-    def __init__(self) -> None:
-        self.failure: OSError | None = None
-        self.answers = asyncio.Event()
-        self.answers.set()
-        self.asked = 0
-        self._look_up = asyncio.get_running_loop().getaddrinfo
-
-    async def __call__(self, host: str, port: int, **kind: Any) -> Any:
-        if host != "model.example.com":
-            return await self._look_up(host, port, **kind)
-        self.asked += 1
-        await self.answers.wait()
-        if self.failure:
-            raise self.failure
-        return await self._look_up("127.0.0.1", port, **kind)
-
-
-@asynccontextmanager
-async def named(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[House, Names]]:
-    """A house whose model is known by name."""
-    names = Names()
-    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", names)
-    monkeypatch.setattr(relay, "RETRY_SECONDS", 0.0)
-    async with house() as home:
-        at(home, "model.example.com", model_port(home))
-        yield home, names
-
-
-async def test_R30_a_name_that_is_found_reaches_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with named(monkeypatch) as (home, names), home.phone() as phone:
-        await phone.start()
-        await phone.hear("media")
-        assert (names.asked, home.queue.sent) == (1, [])
-
-
-async def test_R30_a_name_that_is_not_found_is_looked_for_twice_and_then_a_person_takes_over(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    async with named(monkeypatch) as (home, names):
-        names.failure = socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
-        async with home.phone() as phone:
-            await phone.start()
-            await home.logged(events.HANDOFF_QUEUED)
-            assert home.queue.sent[0]["reason"] == Reason.AGENT_UNAVAILABLE
-            assert names.asked == 2
-            assert "name resolution" in home.of(events.MODEL_FAILED)[0]["why"]
-            await phone.hear("media")  # ringing
-
-
-async def test_R30_a_resolver_that_never_answers_counts_against_the_time_to_connect(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    assert relay.MODEL_LIMITS.open_timeout <= 2.0
-    monkeypatch.setattr(relay, "MODEL_LIMITS", replace(relay.MODEL_LIMITS, open_timeout=0.05))
-    async with named(monkeypatch) as (home, names):
-        names.answers.clear()
-        async with home.phone() as phone:
-            await phone.start()
-            await home.logged(events.HANDOFF_QUEUED)
-            assert home.of(events.MODEL_FAILED)[0]["why"] == "no answer in time"
-            assert names.asked == 2
 
 
 def test_R4_a_black_hole_is_noticed_in_time_for_a_sound_within_seven_seconds() -> None:

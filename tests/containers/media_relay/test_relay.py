@@ -15,6 +15,7 @@ from websockets.asyncio.server import ServerConnection
 
 from containers.media_relay import actions, departure, media_streams, realtime, relay
 from containers.media_relay.backlog import MOST_PERISHABLE
+from containers.media_relay.names import Names
 from containers.media_relay.silence import PATIENCE, Turn, Watch
 from containers.media_relay.websocket import Closed, Limits
 from containers.media_relay.websocket_server import ServerWebSocket
@@ -389,7 +390,7 @@ class FakeEffects:
 
 
 def nowhere() -> relay.ModelAddress:
-    return relay.ModelAddress("ws://127.0.0.1:1/v1/realtime", "m", "k", None, asyncio.Semaphore())
+    return relay.ModelAddress("ws://127.0.0.1:1/v1/realtime", "m", "k", None, asyncio.Semaphore(), Names())
 
 
 def lone_relay() -> tuple[relay.Relay, FakeEffects, list[str]]:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from containers.media_relay.effects import Stores
 from containers.media_relay.keys import Keys
+from containers.media_relay.names import Names
 from containers.media_relay.relay import ModelAddress
 from containers.media_relay.server import Settings
 from containers.media_relay.sweep import EVERY, SILENT_BEATS, Sweeper, Watch
@@ -114,7 +115,7 @@ class Fleet:
             name=name,
             wall=lambda: WALL,
             max_calls=100,
-            model_address=lambda _, __: ModelAddress("", "", "", None, asyncio.Semaphore()),
+            model_address=lambda _, __: ModelAddress("", "", "", None, asyncio.Semaphore(), Names()),
             keys=lambda: Keys(("",), ""),
         )
         return Sweeper(settings, door or Door(), self.heartbeats, self.stores, self.log)
