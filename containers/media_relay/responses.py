@@ -18,7 +18,7 @@ class Responses:
 
     def __init__(self) -> None:
         self.active = ""
-        self.audible = False  # has the active response, or the last one, been heard of
+        self.audible = False  # has the active response been heard of
         self.failures = 0  # in a row
         self._asked: CreateResponse | None = None
         self._queued: CreateResponse | None = None
@@ -52,10 +52,10 @@ class Responses:
         if self.active and response_id != self.active:
             return []
         self.failures = self.failures + 1 if failed else 0
-        following, failure = self._queued, self._asked
-        self.active, self._asked, self._queued = "", None, None
+        following, failure, audible = self._queued, self._asked, self.audible
+        self.active, self.audible, self._asked, self._queued = "", False, None, None
         if failed and not following and self.failures == 1:
-            if self.audible and self.hears(response_id):
+            if audible and self.hears(response_id):
                 return self.ask(CARRY_ON)
             return self.ask(failure.instructions, use_tools=failure.use_tools) if failure else self.ask()
         self._asked = following

@@ -198,8 +198,8 @@ class Session(Connection):
         if self.departure and heard:
             responses.forget()  # it called the tool first and said so afterwards
         failed = done.status == "failed" or responses.broken_off(done, agents_turn=self.watch.turn in AGENTS)
-        following = responses.done(done.response_id, failed=failed)
         reason = self.escalation.response_done(done, failed=failed and not responses.audible)
+        following = responses.done(done.response_id, failed=failed)
         if self.departure:
             self.departure.line_sent |= heard
         elif responses.failures > 1 or (failed and fatal(done.why)):

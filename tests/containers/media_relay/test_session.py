@@ -349,6 +349,14 @@ def test_R6_of_a_sentence_that_breaks_off_the_rest_is_asked_for_and_then_a_perso
     assert reason(world) is Reason.AGENT_UNAVAILABLE
 
 
+def test_R7_an_end_without_a_beginning_is_no_answer_though_the_one_before_was_heard() -> None:
+    world = greeted()
+    world.tell(realtime.SpeechStarted("c"))
+    world.tell(realtime.SpeechStopped("c"))
+    world.tell(realtime.ResponseDone("resp_2", "completed"))
+    assert world.session.watch.turn is Turn.AGENT
+
+
 def test_R6_a_sentence_that_the_caller_broke_off_is_not_asked_for_again() -> None:
     for status in ("incomplete", "cancelled"):
         world = talking()
