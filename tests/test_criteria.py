@@ -11,11 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from simulators.chaos.criteria import CRITERIA, IN_PART
+
 NOT_YET = {
     "R36": "the soak takes minutes: it is a row of `make chaos`, whose verdict is in docs/reference/faults.md",
-}
-IN_PART = {
-    "R32": "that latencies hold in the crowd is for `python -m benchmarks.rush`, on a machine with nothing else to do",
 }
 ROWS = [*(f"S{n}" for n in range(1, 27)), *(f"R{n}" for n in range(1, 37))]
 _NAMED = re.compile(r"^\s*(?:async )?def test((?:_[SR]\d+)+)_", re.MULTILINE)
@@ -54,3 +53,7 @@ def test_names_are_read_as_they_are_written() -> None:
     source = "\n    ...\n".join(lines)
     assert named(source) == {"S1": 1, "R20": 1, "R2": 1}
     assert named("") == {}
+
+
+def test_each_row_of_the_campaigns_page_says_what_it_asks() -> None:
+    assert list(CRITERIA) == ROWS

@@ -11,9 +11,11 @@ from pathlib import Path
 
 import uvloop
 
+from simulators import move
 from simulators.chaos import page, proofs
+from simulators.chaos.page import ALL
 from simulators.chaos.play import Played, stage
-from simulators.chaos.rows import ALL, PLAYS, QUICK, QUICK_CALLS, Play
+from simulators.chaos.rows import MOVED_AT_ONCE, MOVED_CALLS, MOVED_ROW, PLAYS, QUICK, QUICK_CALLS, Play
 from simulators.settings import ROOT, StackError
 
 
@@ -61,13 +63,16 @@ def run(campaign: Campaign, environ: Mapping[str, str]) -> int:
         StackError: the stack cannot start, or a row is unknown.
     """
     if unknown := campaign.rows - {*ALL, "control"}:
-        raise StackError("--rows", f"names {', '.join(sorted(unknown))}", "choose among R1 to R36 and control")
+        raise StackError(
+            "--rows", f"names {', '.join(sorted(unknown))}", "choose among S1 to S26, R1 to R36 and control"
+        )
     began = time.monotonic()
     played = uvloop.run(_play(campaign, environ))
+    moved = _move(campaign, environ) if MOVED_ROW in campaign.rows or not (campaign.rows or campaign.quick) else []
     rows = [row for row in ALL if row in campaign.rows] or list(ALL)
     tested = asyncio.run(proofs.tests(rows)) if campaign.proves else {}
     storms = asyncio.run(proofs.storms(rows, campaign.calls)) if campaign.proves else []
-    lines = [*map(page.of_play, played), *map(page.of_storm, storms)]
+    lines = [*map(page.of_play, played), *moved, *map(page.of_storm, storms)]
     minutes = (time.monotonic() - began) / 60
     how = f"{sum(line.runs for line in lines)} calls and requests in {minutes:.0f} minutes, seed {campaign.seed}."
     soaked = next((page.soak(one) for one in played if one.play.brief), {})
@@ -86,8 +91,23 @@ def _write(campaign: Campaign, found: page.Findings) -> None:
     data = folder / page.PATH.with_suffix(".json").name
     if campaign.again:
         found = page.Findings.of_data(json.loads(data.read_text(encoding="utf-8"))).again(found)
-    (folder / page.PATH.name).write_text(found.render(), encoding="utf-8")
+    (folder / page.PATH.name).write_text(found.render(_sabotaged()), encoding="utf-8")
     data.write_text(f"{json.dumps(found.as_data(), indent=1)}\n", encoding="utf-8")
+
+
+def _move(campaign: Campaign, environ: Mapping[str, str]) -> list[page.Line]:
+    line = page.of_move(uvloop.run(move.run(environ, calls=campaign.calls or MOVED_CALLS, at_once=MOVED_AT_ONCE)))
+    _say(f"{line.row:8}{line.fault}: {line.runs} calls, longest gap {line.longest_silence:.2f} s: {line.met}")
+    return [line]
+
+
+def _sabotaged() -> dict[str, str]:
+    """What `make sabotage` found, in words, by row."""
+    file = ROOT / "docs/reference/sabotage.json"
+    if not file.exists():
+        return {}
+    found: Mapping[str, Sequence[str]] = json.loads(file.read_text(encoding="utf-8"))
+    return {row: f"{results.count('red')} of {len(results)} red" if results else "-" for row, results in found.items()}
 
 
 async def _play(campaign: Campaign, environ: Mapping[str, str]) -> Sequence[Played]:

@@ -10,9 +10,13 @@ from typing import Any, Final
 
 import numpy as np
 
+from simulators.chaos.criteria import CRITERIA, IN_PART
 from simulators.chaos.play import Played
 from simulators.chaos.proofs import NamedTests, Storm
-from simulators.chaos.rows import ALL, STORMS, TURN_SECONDS
+from simulators.chaos.rows import STORMS, TURN_SECONDS
+from simulators.move import GAP_SECONDS, Result
+
+ALL: Final = tuple(CRITERIA)
 
 PATH: Final = Path("docs/reference/faults.md")
 SLOPE_KIB: Final = 8.0
@@ -41,6 +45,12 @@ struck once; the calls begin at random moments before, so each is struck at a mo
 
 *Doubled*: more than one phone was rung. *Lost*: a person was asked for, nobody was rung and nothing was said.
 *Leaks*: connections to carrier or model still open three seconds after the last call of a wave.
+"""
+_ROWS: Final = """
+## Every row
+
+What came of it: calls above, and the tests named after it, which have their positive controls. *Sabotage*: how many of
+its controls were deleted, each of which must turn a test red ([the list](sabotage.md)).
 """
 
 
@@ -147,6 +157,27 @@ def of_storm(storm: Storm) -> Line:
     )
 
 
+def of_move(result: Result) -> Line:
+    """What came of calls that were moved amid a sentence; silence is the gap in what the agent told."""
+    forgot = len(result.calls) - result.went_on
+    late = result.gap(0.99) > GAP_SECONDS
+    unmet = [f"{forgot} did not go on"] * bool(forgot) + ["p99 of the gap is longer"] * late
+    return Line(
+        row="R14",
+        fault="SIGTERM amid a story of the agent",
+        runs=len(result.calls),
+        heard="the agent, going on with it",
+        longest_silence=result.gap(1.0),
+        median_silence=result.gap(0.5),
+        ended_with={"agent": result.went_on} | ({"another story": forgot} if forgot else {}),
+        doubled=0,
+        lost=0,
+        leaks=0,
+        limit=f"{GAP_SECONDS:.1f} s",
+        unmet=tuple(unmet),
+    )
+
+
 def order(line: Line) -> int:
     """Where a line stands."""
     return _place(line.row)
@@ -195,21 +226,26 @@ class Findings:
             soak=newer.soak or self.soak,
         )
 
-    def render(self) -> str:
-        """The page."""
+    def render(self, sabotaged: Mapping[str, str]) -> str:
+        """The page; `sabotaged`: what came of deleting each row's control, in words."""
         head = f"| {' | '.join(_HEAD)} | |"
         page = [_INTRODUCTION, f"{self.how}\n", "## Calls\n", head, "|---" * (len(_HEAD) + 1) + "|"]
         page += [_row(line) for line in sorted(self.calls, key=order)]
         if self.soak:
             page += ["\nThe soak's relay: " + ", ".join(f"{name} {value:g}" for name, value in self.soak.items()) + "."]
-        page += ["\n## Tests\n", "Tests named after each row, each with its control (see `tests/sabotage`).\n"]
-        page += ["| row | passed | |", "|---|---|---|"]
-        page += [
-            f"| {row} | {self.tests[row].passed} | {_failed(self.tests[row])} |" for row in ALL if row in self.tests
-        ]
-        if missing := [row for row in ALL if row not in {*self.tests, *(line.row for line in self.calls)}]:
-            page.append(f"\nNeither played nor tested in this run: {', '.join(missing)}.")
+        page += [_ROWS, "| row | asks | tests | sabotage | |", "|---|---|---|---|---|"]
+        page += [self._criterion(row, sabotaged.get(row, "not run")) for row in ALL]
         return "\n".join(page) + "\n"
+
+    def _criterion(self, row: str, sabotage: str) -> str:
+        found = self.tests.get(row, NamedTests(0, ()))
+        lines = [line for line in self.calls if line.row == row]
+        wrong = [f"**failed**: {', '.join(found.failed)}"] if found.failed else []
+        wrong += [f"**not met**, {line.fault}: {'; '.join(line.unmet)}" for line in lines if line.unmet]
+        wrong += [f"in part: {IN_PART[row]}"] if row in IN_PART else []
+        if not (lines or found.passed or found.failed):
+            wrong.append("**neither played nor tested in this run**")
+        return f"| {row} | {CRITERIA[row]} | {found.passed or '-'} | {sabotage} | {'; '.join(wrong) or 'met'} |"
 
 
 def _row(line: Line) -> str:
@@ -227,7 +263,3 @@ def _row(line: Line) -> str:
         line.limit,
     ]
     return "| " + " | ".join(map(str, [*cells, ends, line.doubled, line.lost, line.leaks, line.met])) + " |"
-
-
-def _failed(found: NamedTests) -> str:
-    return f"**failed**: {', '.join(found.failed)}" if found.failed else "met"

@@ -13,7 +13,6 @@ from typing import Final
 
 TURN_SECONDS: Final = 0.7
 DRAIN_SECONDS: Final = 100  # what a relay has to leave, as deployed; in the last quarter its calls move
-ALL: Final = tuple(f"R{number}" for number in range(1, 37))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +72,11 @@ PLAYS: Final = (
 )
 QUICK: Final = frozenset({("R3", "dies"), ("R15", "kill")})
 QUICK_CALLS: Final = 3
+
+MOVED_ROW: Final = "R14"
+MOVED_CALLS: Final = 100
+MOVED_AT_ONCE: Final = 20
+"""Calls that `simulators.move` moves amid a sentence."""
 
 STORMS: Final[dict[str, tuple[str, int]]] = {
     "R18": ("copies of a request, 1 to 5, overlapping", 1_000),

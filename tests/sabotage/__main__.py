@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -55,6 +56,10 @@ def main(rows: Sequence[str]) -> int:
             results = [*pool.map(one, chosen)]
     if not rows:
         PAGE.write_text(_INTRODUCTION + "".join(map(_row, chosen, results)) + _others(), encoding="utf-8")
+        by_row: dict[str, list[str]] = {row: [] for row in WITHOUT}
+        for patch, result in zip(chosen, results, strict=True):
+            by_row.setdefault(patch.row, []).append(result)
+        PAGE.with_suffix(".json").write_text(f"{json.dumps(by_row)}\n", encoding="utf-8")
     return 0 if {*results} <= {"red"} else 1
 
 

@@ -4,9 +4,11 @@ import json
 
 from simulators.chaos import page
 from simulators.chaos.ear import Outcome
+from simulators.chaos.page import ALL
 from simulators.chaos.play import Played, Relay
 from simulators.chaos.proofs import NamedTests, Storm, by_row
-from simulators.chaos.rows import ALL, PLAYS, STORMS
+from simulators.chaos.rows import PLAYS, STORMS
+from simulators.move import Moved, Result
 
 KILL = next(play for play in PLAYS if play.row == "R15")
 SOAK = next(play for play in PLAYS if play.brief)
@@ -52,11 +54,12 @@ def test_a_soak_that_grows_is_not_met_and_one_that_does_not_is() -> None:
 
 
 def test_the_page_names_every_row_that_was_neither_played_nor_tested() -> None:
-    text = FINDINGS.render()
-    assert "**failed**: test_R8_x" in text
-    assert "1 doubled" in text
-    named = text.rpartition("Neither played nor tested in this run: ")[2].rstrip(".\n").split(", ")
-    assert {*named} == {*ALL} - {"R15", "R18", "R5", "R8"}
+    text = FINDINGS.render({"R5": "1 of 1 red"})
+    row = {line.split(" | ")[0].removeprefix("| "): line for line in text.rpartition("## Every row")[2].splitlines()}
+    assert row["R8"].endswith("| - | not run | **failed**: test_R8_x |")
+    assert row["R18"].endswith("1 doubled |")
+    assert row["R5"].endswith("| 3 | 1 of 1 red | met |")
+    assert {one for one in ALL if "neither played nor tested" in row[one]} == {*ALL} - {"R15", "R18", "R5", "R8"}
 
 
 def test_rows_that_are_run_again_take_the_place_of_what_came_of_them_before() -> None:
@@ -67,7 +70,16 @@ def test_rows_that_are_run_again_take_the_place_of_what_came_of_them_before() ->
     assert {line.row: line.runs for line in both.calls} == {"R15": 2, "R18": 10}
     assert both.tests == {"R5": NamedTests(3, ()), "R8": NamedTests(1, ())}
     assert both.soak == {"rss_mib": 60.0}
-    assert "R8, R15 (Later.)" in both.render()
+    assert "R8, R15 (Later.)" in both.render({})
+
+
+def test_calls_that_moved_are_judged_by_the_gap_and_by_what_they_remember() -> None:
+    def line(*calls: tuple[float, bool]) -> page.Line:
+        return page.of_move(Result(tuple(Moved("CA1", gap, went_on) for gap, went_on in calls)))
+
+    assert line((0.5, True), (2.9, True)).met == "met"
+    assert line((0.5, True), (0.5, False)).unmet == ("1 did not go on",)
+    assert line((0.5, True), (3.1, True)).unmet == ("p99 of the gap is longer",)
 
 
 def test_tests_are_counted_by_the_rows_in_their_names() -> None:
