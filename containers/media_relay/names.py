@@ -29,7 +29,10 @@ class Names:
         """The addresses now, or the last ones if the resolver fails or is slow; raises OSError if there are none."""
         known, asking = self._known.get(host), self.ask(host)
         try:
-            return await asyncio.wait_for(asyncio.shield(asking), PATIENCE if known else None)
+            async with asyncio.timeout(
+                PATIENCE if known else None
+            ):  # Python 3.11's wait_for can swallow a cancellation
+                return await asyncio.shield(asking)
         except OSError:  # a TimeoutError is one, too
             if known:
                 return known

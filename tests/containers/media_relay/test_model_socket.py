@@ -14,7 +14,7 @@ from websockets.asyncio.server import ServerConnection
 from containers.media_relay.agent import END_TOOL
 from containers.media_relay.silence import PATIENCE, Turn
 from contracts import events, stream
-from tests.containers.media_relay.house import House, Phone, house, sign
+from tests.containers.media_relay.house import GUARD, House, Phone, house, sign
 from tests.containers.media_relay.test_server import signed
 
 HALF_PROVED = 10_000
@@ -153,7 +153,7 @@ async def test_S22_after_a_thousand_calls_however_they_ended_no_models_socket_is
     early = breaks_the_protocol, closes_while_the_model_is_called, vanishes_while_the_model_is_called
     async with house() as home:
         await crowd(home, (*early, hangs_up, goes_to_a_person, loses_the_agent, is_told_goodbye), 1000)
-        async with asyncio.timeout(1.0):
+        async with asyncio.timeout(GUARD):
             for connection in home.model.connections:
                 await connection.wait_closed()
         assert len(home.of(events.STREAM_STARTED)) == 1000

@@ -134,5 +134,20 @@ async def test_R30_a_lookup_that_fails_with_nobody_waiting_is_no_error_of_the_lo
     assert not reported
 
 
+async def test_S22_a_caller_who_is_gone_as_the_resolver_answers_opens_nothing() -> None:
+    resolver = Resolver()
+    known = names.Names(resolver)
+    await known.ask(HOST)
+    resolver.answers.clear()
+    looking = known.ask(HOST)
+    calling = asyncio.create_task(known.addresses(HOST))
+    await asyncio.sleep(0)  # both begin
+    assert resolver.asked == 2
+    looking.add_done_callback(lambda _: calling.cancel())
+    resolver.answers.set()
+    with pytest.raises(asyncio.CancelledError):
+        await calling
+
+
 async def test_the_systems_resolver_gives_addresses() -> None:
     assert await names.resolve("127.0.0.1") == ["127.0.0.1"]
