@@ -208,7 +208,7 @@ class Session(Connection):
             return [*self.speech.finish(), *calls, log, *escalated]
         elif (heard or self._adds_nothing(done)) and not following:
             self.watch = Watch.over(Turn.CALLER, self.speech.playout.ends_at(now))
-        elif failed:
+        elif failed and self.watch.turn in AGENTS:  # the caller who speaks waits for nothing
             self.ladder.line_at = now + LINE_AFTER
         return [*self.speech.finish(), *calls, log, *following, *self._announced(now)]
 

@@ -475,3 +475,13 @@ def test_R1_before_the_first_session_the_caller_hears_ringing_and_then_a_person(
     world.pass_time(1.4)
     assert reason(world) is Reason.AGENT_UNAVAILABLE
     assert world.connects == 0
+
+
+def test_R6_a_response_that_fails_while_the_caller_speaks_plays_no_line_of_ours_into_their_words() -> None:
+    for speaks in (True, False):  # not: the control
+        world = talking()
+        if speaks:
+            world.tell(realtime.SpeechStarted("item_q"))
+        done(world, 1, "failed")
+        world.pass_time(ladder.LINE_AFTER + 0.1)
+        assert lines(world) == (not speaks)
