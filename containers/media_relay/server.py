@@ -205,25 +205,42 @@ class Server:
             self._log(call_sid, events.LEDGER_FAILED, {"operation": "take_stream", "error": type(error).__name__})
             self._refuse(websocket, HTTPStatus.SERVICE_UNAVAILABLE, "ledger", call_sid)
             return
+        try:
+            await self._begin(websocket, row)
+        except Exception as error:  # noqa: BLE001 - a defect of ours costs this visit, not a caller's silence
+            self._log(call_sid, events.EFFECT_FAILED, {"effect": "admit", "error": type(error).__name__})
+            self._refuse(websocket, HTTPStatus.SERVICE_UNAVAILABLE, "failure", call_sid)
+
+    async def _begin(self, websocket: ServerWebSocket, row: Row) -> None:
+        """Give the visit, whose token is taken, its place and its 101; neither is kept if anything fails."""
+        call_sid, visit = row.call_sid, row.stream.visit
         agent_file = await self._settings.agent_file(row.call.edition)
-        await self._protection.enter()  # before the 101: once it holds a call, ECS must not choose this task
-        others = [(other, visit) for other, (sid, visit) in self._calls.items() if sid == call_sid]
-        if any(visit > row.stream.visit for _, visit in others):  # it went on while this handshake waited for its file
-            self._protection.leave()
-            self._refuse(websocket, HTTPStatus.FORBIDDEN, Refusal.SPENT.value, call_sid)
-            return
-        relay = self._relay(row, agent_file)
-        for older, _ in others:
-            older.supersede()
-        self._calls[relay] = (call_sid, row.stream.visit)
-        self._empty.clear()
-        self._arrived.set()
-        relay.attach(websocket)
-        if websocket.accept(relay):
-            self._log(call_sid, events.MEDIA_ACCEPTED, {"visit": row.stream.visit})
-        else:
-            self._log(call_sid, events.MEDIA_REFUSED, {"status": 0, "why": "the peer is gone or is no WebSocket"})
-            relay.end()
+        relay: Relay | None = None
+        try:
+            await self._protection.enter()  # before the 101: once it holds a call, ECS must not choose this task
+            others = [(other, its) for other, (sid, its) in self._calls.items() if sid == call_sid]
+            if any(its > visit for _, its in others):  # it went on while this handshake waited for its file
+                self._protection.leave()
+                self._refuse(websocket, HTTPStatus.FORBIDDEN, Refusal.SPENT.value, call_sid)
+                return
+            relay = self._relay(row, agent_file)
+            self._calls[relay] = (call_sid, visit)
+            for older, _ in others:
+                older.supersede()
+            self._empty.clear()
+            self._arrived.set()
+            relay.attach(websocket)
+            if websocket.accept(relay):
+                self._log(call_sid, events.MEDIA_ACCEPTED, {"visit": visit})
+            else:
+                self._log(call_sid, events.MEDIA_REFUSED, {"status": 0, "why": "the peer is gone or is no WebSocket"})
+                relay.end()
+        except Exception:
+            if relay:
+                relay.end()
+            else:
+                self._protection.leave()
+            raise
 
     def _refuse(self, websocket: ServerWebSocket, status: HTTPStatus, why: str, call_sid: str) -> None:
         self._log(call_sid, events.MEDIA_REFUSED, {"status": status.value, "why": why})
@@ -253,7 +270,8 @@ class Server:
         return Relay(session, effects, address, log, self._ended)
 
     def _ended(self, relay: Relay) -> None:
-        self._calls.pop(relay, None)
+        if self._calls.pop(relay, None) is None:
+            return
         self._protection.leave()
         if not self._calls:
             self._empty.set()

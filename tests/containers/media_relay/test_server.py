@@ -13,6 +13,7 @@ from websockets.exceptions import InvalidStatus
 
 from containers.media_relay import server as server_module
 from containers.media_relay.silence import PATIENCE, Turn
+from containers.media_relay.websocket_server import ServerWebSocket
 from contracts import events, stream
 from contracts.row import StreamState
 from tests.containers.media_relay.house import House, Phone, house, sign
@@ -264,6 +265,26 @@ async def test_a_ledger_that_fails_refuses_the_handshake_and_is_logged_by_its_ki
         assert home.of(events.LEDGER_FAILED)[0]["error"] == "RuntimeError"
         assert "canary" not in repr(home.lines)
         assert not home.model.headers
+
+
+@pytest.mark.parametrize("where", ["_relay", "accept"])
+async def test_R1_a_visit_that_fails_before_its_101_is_refused_at_once_and_keeps_no_place(
+    monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    def defect(*_: object) -> None:
+        raise RuntimeError("canary-secret in a message")
+
+    async with house() as home:
+        with monkeypatch.context() as broken:
+            broken.setattr(server_module.Server if where == "_relay" else ServerWebSocket, where, defect)
+            assert await home.ask(signed(home.offer()[1])) == 503
+        await home.empty()
+        assert (home.server.live_calls, home.server._protection._need.live) == (0, 0)
+        assert [(one["effect"], one["error"]) for one in home.of(events.EFFECT_FAILED)] == [("admit", "RuntimeError")]
+        assert "canary" not in repr(home.lines)
+        async with home.phone() as phone:  # the control
+            await phone.start()
+            await phone.hear("media")
 
 
 async def test_a_request_that_is_signed_but_no_websocket_opens_nothing_towards_the_model() -> None:
