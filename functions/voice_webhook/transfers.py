@@ -20,7 +20,7 @@ from contracts.metrics import Metric
 from contracts.row import Attempt, Row
 from contracts.sentences import Sentence, spoken
 from contracts.transfer import Outcome, TransferRequest
-from contracts.visit import moved
+from contracts.visit import may_try_again, moved
 from functions.eventlog import EventLog
 from functions.transfer.hunting import Hunting, transfer_of
 from functions.transfer.lease import lease_seconds
@@ -92,9 +92,16 @@ class Transfers:
         """A person rings apart, and the agent has gone: the next visit, or a wait for the end of the ringing."""
         if resumes := moved(row):
             return self.visits.offer(row, row.stream.visit, why="moved", resumes=resumes)
+        if refused := row.stream.refused:
+            if may_try_again(row):
+                return self.visits.offer(row, row.stream.visit, why=f"relay {refused}")
+            return self._wait_for_person(row)
         self.log.count(Metric.STREAMS_LOST)
         if row.stream.lost < LOSSES:
             return self.visits.offer(row, row.stream.visit, why="stream lost", after_loss=True)
+        return self._wait_for_person(row)
+
+    def _wait_for_person(self, row: Row) -> str:
         self.ledger.stream_ended(row.call_sid, row.stream.visit, "lost")
         return self.documents.ask_again(row.stream.visit, wait_in=self.hunting.people(row).language)
 

@@ -19,6 +19,7 @@ from contracts.handoff import Verdict
 from contracts.row import Answer, Transfer
 from contracts.sentences import LANGUAGES, Sentence, as_written, spoken
 from contracts.transfer import Reason, TransferRequest
+from contracts.visit import MOVED, TRIED_AGAIN
 from functions.transfer.wording import WHISPER_CHARS, cut
 from functions.voice_webhook.twiml import Documents
 from simulators.carrier.twiml import parse
@@ -226,6 +227,23 @@ class TestAttended:
         ledger.place(*mine, rung.transfer.position, attended=True)
         ledger.dialled(*mine, PERSON)
         return rung
+
+    @pytest.mark.parametrize(("why", "tries"), [*TRIED_AGAIN.items()])
+    def test_R32_a_caller_whom_relays_refuse_while_a_person_rings_is_told_of_no_loss(
+        self, rung: Rung, why: str, tries: int
+    ) -> None:
+        line = rung.line
+        line.ledger.stream_ended(CALL_SID, 1, next(iter(MOVED)))
+        document = line.ask("/voice/stream-ended?visit=1")
+        for _ in range(tries):
+            assert line.ledger.refuse_stream(CALL_SID, stream.digest(token_of(document)), why)
+            document = line.ask(asked_next(document))
+            assert verbs(document) == ["Connect", "Redirect"], "another relay, without a word"
+        line.ledger.refuse_stream(CALL_SID, stream.digest(token_of(document)), why)
+        for _ in range(2):
+            document = line.ask(asked_next(document))
+            assert "Connect" not in verbs(document), "the person still rings, so the caller waits for them"
+        assert (line.row.stream.lost, "StreamsLost" in line.counts()) == (0, False)
 
     def test_1_brings_the_person_to_the_room_and_asks_for_the_caller(self, rung: Rung) -> None:
         document = rung.line.ask(self.url(rung, "attend"), CallSid=PERSON)
