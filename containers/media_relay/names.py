@@ -29,9 +29,8 @@ class Names:
         """The addresses now, or the last ones if the resolver fails or is slow; raises OSError if there are none."""
         known, asking = self._known.get(host), self.ask(host)
         try:
-            async with asyncio.timeout(
-                PATIENCE if known else None
-            ):  # Python 3.11's wait_for can swallow a cancellation
+            # Python 3.11's `wait_for` can swallow a cancellation, and a call that is over would go on connecting.
+            async with asyncio.timeout(PATIENCE if known else None):
                 return await asyncio.shield(asking)
         except OSError:  # a TimeoutError is one, too
             if known:
