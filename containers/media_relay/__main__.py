@@ -10,7 +10,7 @@ import ssl
 import sys
 import time
 import uuid
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any
@@ -29,6 +29,7 @@ from containers.media_relay.names import Names
 from containers.media_relay.protection import Protection
 from containers.media_relay.relay import AT_ONCE, ModelAddress
 from containers.media_relay.sweep import Sweeper
+from containers.media_relay.tending import tend
 from containers.media_relay.transfers import TransferQueue
 from contracts import events
 from contracts.agent_file import AgentFileError
@@ -105,15 +106,48 @@ async def serve(config: Config, first: live_config.Edition) -> None:
     """Listen until SIGTERM or SIGINT, then drain; a second signal does not wait for live calls."""
     executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="stores")
     secrets = _Secrets(config, executor)
-    ssl_context = ssl.create_default_context() if config.openai_url.startswith("wss:") else None
     dynamodb = _aws_client("dynamodb")
     ledger = Ledger(dynamodb, config.ledger_table, time.time)
     live = _live_config(config, first, Editions(dynamodb, config.ledger_table, time.time), executor)
     breakers = Breakers(dynamodb, config.ledger_table, time.time)
     stores = Stores(ledger, TransferQueue(_aws_client("sqs"), config.queue_url), executor, breakers)
+    settings = _settings(config, first, secrets, live)
+    protection = Protection(config.ecs_agent, _unprotected)
+    door = server.Server(settings, stores, protection, log_event)
+    loop = asyncio.get_running_loop()
+    told, hurry = _signals(loop)
+    await live.poll()  # the first caller gets what is in force
+    listener = await loop.create_server(door.connection, config.host, config.port, backlog=1024)
+    heartbeats = Heartbeats(dynamodb, config.ledger_table, time.time)
+    sweeper = Sweeper(settings, door, heartbeats, stores, log_event, config.beat_seconds)
+    crowded = _tend("memory", lambda: pressure.reached(config.most_memory, pressure.resident, asyncio.sleep))
+    background = [
+        crowded,
+        _tend("beating", lambda: sweeper.keep_beating(loop.time, asyncio.sleep)),
+        _tend("secrets", secrets.keep_fresh),
+        _tend("live_config", lambda: live.keep_fresh(asyncio.sleep)),
+    ]
+    if config.ecs_agent:  # elsewhere nobody reads the gauge
+        background.append(_publish(door, settings.measures))
+    port = listener.sockets[0].getsockname()[1]
+    log_event("", events.RELAY_STARTED, {"host": config.host, "port": port, "model": live.current.model})
+    _settle_interpreter()
+    await _until(told, crowded)
+    await _leave(_drain(door, config, crowded=crowded.done()), door, hurry)
+    await protection.close()
+    await _stop(background)
+    listener.close()
+    executor.shutdown(wait=True)
+    log_event("", events.RELAY_STOPPED, {"live_calls": door.live_calls})
+
+
+def _settings(
+    config: Config, first: live_config.Edition, secrets: _Secrets, live: live_config.LiveConfig
+) -> server.Settings:
+    ssl_context = ssl.create_default_context() if config.openai_url.startswith("wss:") else None
     turns, names = asyncio.Semaphore(AT_ONCE), Names()
     names.ask(urlsplit(config.openai_url).hostname or "")  # so that the first caller's call has an answer, too
-    settings = server.Settings(
+    return server.Settings(
         media_origin=config.media_origin,
         account_sid=config.account_sid,
         agent_file=live.of,
@@ -124,36 +158,27 @@ async def serve(config: Config, first: live_config.Edition) -> None:
         ),
         keys=lambda: secrets.current,
     )
-    protection = Protection(config.ecs_agent, _unprotected)
-    door = server.Server(settings, stores, protection, log_event)
-    loop = asyncio.get_running_loop()
-    told, hurry = _signals(loop)
-    await live.poll()  # the first caller gets what is in force
-    listener = await loop.create_server(door.connection, config.host, config.port, backlog=1024)
-    heartbeats = Heartbeats(dynamodb, config.ledger_table, time.time)
-    sweeper = Sweeper(settings, door, heartbeats, stores, log_event, config.beat_seconds)
-    beating = asyncio.create_task(sweeper.keep_beating(loop.time, asyncio.sleep))
-    crowded = asyncio.create_task(pressure.reached(config.most_memory, pressure.resident, asyncio.sleep))
-    freshening = [asyncio.create_task(one) for one in (secrets.keep_fresh(), live.keep_fresh(asyncio.sleep))]
-    background = [*freshening, beating, crowded]
-    if config.ecs_agent:  # elsewhere nobody reads the gauge
-        gauge.watch_lag(loop, settings.measures)
-        publishing = gauge.keep_publishing(door, settings.measures, _write_metric, time.time, asyncio.sleep)
-        background.append(asyncio.create_task(publishing))
-    port = listener.sockets[0].getsockname()[1]
-    log_event("", events.RELAY_STARTED, {"host": config.host, "port": port, "model": live.current.model})
+
+
+def _tend(name: str, work: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
+    return asyncio.create_task(tend(name, work, log_event, asyncio.sleep))
+
+
+def _publish(door: server.Server, measures: gauge.Measures) -> asyncio.Task[None]:
+    gauge.watch_lag(asyncio.get_running_loop(), measures)
+    return _tend("gauge", lambda: gauge.keep_publishing(door, measures, _write_metric, time.time, asyncio.sleep))
+
+
+def _settle_interpreter() -> None:
     sys.setswitchinterval(_SWITCH_SECONDS)
     gc.collect()
     gc.freeze()  # what lives as long as the process need not be looked at again
-    await _until(told, crowded)
-    await _leave(_drain(door, config, crowded=crowded.done()), door, hurry)
-    await protection.close()
+
+
+async def _stop(background: list[asyncio.Task[None]]) -> None:
     for task in background:
         task.cancel()
     await asyncio.wait(background)  # the gauge has a last line
-    listener.close()
-    executor.shutdown(wait=True)
-    log_event("", events.RELAY_STOPPED, {"live_calls": door.live_calls})
 
 
 def _live_config(
