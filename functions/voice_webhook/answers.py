@@ -23,35 +23,20 @@ from dataclasses import dataclass
 
 from contracts import events, stream
 from contracts.breaker import Verdict as Breaking
-from contracts.handoff import Verdict
 from contracts.metrics import Metric
 from contracts.row import Row, StreamState
 from contracts.sentences import Sentence, spoken
 from contracts.transfer import Outcome, Reason, TransferRequest
 from contracts.visit import may_try_again, moved
-from functions.transfer.attended import VERDICTS, rings_apart
+from functions.transfer.attended import rings_apart
 from functions.voice_webhook.circuit import Circuit
 from functions.voice_webhook.ends import LEDGER_FAILURES, Ends
 from functions.voice_webhook.request import Request, RequestRefused, dialable
+from functions.voice_webhook.rings import OUTCOMES, QUEUED, screened
 from functions.voice_webhook.transfers import LOSSES, Transfers
 from functions.voice_webhook.twiml import Documents
 from functions.voice_webhook.visits import Visits
 
-OUTCOMES = {
-    "completed": Outcome.BRIDGED,
-    "answered": Outcome.BRIDGED,
-    "busy": Outcome.BUSY,
-    "no-answer": Outcome.NO_ANSWER,
-    "failed": Outcome.FAILED,
-    "canceled": Outcome.FAILED,
-}
-# https://www.twilio.com/docs/voice/twiml/enqueue#queueresult-values
-QUEUED = {
-    "bridged": Outcome.BRIDGED,
-    "queue-full": Outcome.BUSY,
-    "hangup": Outcome.CALLER_GONE,
-    "leave": Outcome.NO_ANSWER,
-}
 _CALLER_PURPOSE = b"patchthrough caller key v1"
 
 
@@ -219,7 +204,7 @@ class Answers:
     def _ring_ended(self, request: Request, status: str, outcome: Outcome, seconds: int) -> str:
         try:
             row = self.ends.ledger.read(request.call_sid)
-            outcome, note = _screened(request, row, outcome)
+            outcome, note = screened(request, row, outcome)
             if request.call_is_over and outcome is not Outcome.BRIDGED:
                 outcome = Outcome.CALLER_GONE
             self.ends.log.write(
@@ -235,7 +220,7 @@ class Answers:
             return self._after_ring(request, self._write_down(request, row, outcome, note), outcome)
         except LEDGER_FAILURES as error:
             self.ends.ledger_failed(request, error)
-            return self._nobody_left(request.call_sid, _screened(request, None, outcome)[0])
+            return self._nobody_left(request.call_sid, screened(request, None, outcome)[0])
 
     def _write_down(self, request: Request, row: Row, outcome: Outcome, note: str) -> Row:
         transfer = row.open_transfer
@@ -276,26 +261,6 @@ class Answers:
         if outcome is Outcome.BRIDGED:
             return self.documents.hang_up()
         return self.transfers.nobody(call_sid, None, why="no row and no person")
-
-
-def _screened(request: Request, row: Row | None, outcome: Outcome) -> tuple[Outcome, str]:
-    """How a ring ended, and the person's reason, by the key first: Twilio calls a voicemail that picked up completed.
-
-    `DialBridged` says whether both have heard each other: https://www.twilio.com/docs/voice/twiml/dial#dialbridged
-    """
-    if "screened" not in request.query:
-        return outcome, ""
-    bridged = request.field("DialBridged")
-    transfer = row.transfer if row else None
-    current = transfer and (transfer.request.request_id, transfer.hop) == (request.request_id, request.hop)
-    answer = transfer.answer if transfer and current else None
-    if answer is None:
-        if outcome is Outcome.BRIDGED and bridged != "true":
-            return Outcome.VOICEMAIL, ""
-        return outcome, ""
-    if answer.verdict is Verdict.ACCEPTED:
-        return (Outcome.NO_ANSWER if bridged == "false" and outcome is Outcome.BRIDGED else outcome), ""
-    return VERDICTS[answer.verdict], answer.note
 
 
 def _caller_key(caller: str, token: str) -> str:
