@@ -27,7 +27,7 @@ from containers.media_relay.transfers import TransferQueue
 from contracts import events
 from contracts.breaker import Breakers
 from contracts.events import Event
-from contracts.ledger import Ledger
+from contracts.ledger import TURNS, Ledger
 from contracts.row import Turn
 from contracts.transfer import TransferRequest
 from contracts.visit import SWEPT
@@ -65,7 +65,7 @@ class Effects:
         self._stores = stores
         self._call_sid = call_sid
         self._visit = visit
-        self._turns = list(turns)
+        self._turns = deque(turns, maxlen=TURNS)
         self._log = log
         self._line: deque[Callable[[], Coroutine[Any, Any, object]]] = deque()
         self._tasks: set[asyncio.Task[None]] = set()

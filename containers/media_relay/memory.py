@@ -2,22 +2,25 @@
 
 The model's transcript of an item may come before or after the caller has heard it, or stopped it. A turn is remembered
 when both are known; of an item that was stopped, only what was heard. A visit that ends amid a sentence has only the
-words that came until then.
+words that came until then. The last 60 turns are kept, as many as the ledger keeps: a long call costs no more, neither
+in memory nor in words told anew to a model.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 
 from containers.media_relay.actions import Remember
 from containers.media_relay.playout import Cut
+from contracts.ledger import TURNS
 
 
 class Memory:
-    """What the agent has said and the ledger does not know yet. `turns`: what was remembered in this visit."""
+    """What the agent has said and the ledger does not know yet. `turns`: what was last remembered in this visit."""
 
     def __init__(self) -> None:
-        self.turns: list[Remember] = []
+        self.turns = deque[Remember](maxlen=TURNS)
         self._said: dict[str, str] = {}  # transcripts of items that still play
         self._begun: dict[str, str] = {}  # the words so far of items that are still being generated
         self._share: dict[str, float] = {}  # heard share of items whose transcript is still to come

@@ -5,6 +5,7 @@ from __future__ import annotations
 from containers.media_relay.actions import Remember
 from containers.media_relay.memory import Memory
 from containers.media_relay.playout import Cut
+from contracts.ledger import TURNS
 
 
 def test_the_callers_words_are_remembered_on_one_line_and_silence_is_not() -> None:
@@ -34,3 +35,10 @@ def test_what_still_plays_at_the_end_is_remembered_once() -> None:
     memory.agent("i1", "goodbye")
     assert memory.flush() == [Remember("agent", "goodbye")]
     assert memory.flush() == []
+
+
+def test_R36_of_a_long_call_the_last_turns_are_kept_as_many_as_in_the_ledger() -> None:
+    memory = Memory()
+    for number in range(TURNS + 40):
+        memory.caller(f"sentence {number}")
+    assert [turn.text for turn in memory.conversation] == [f"sentence {number}" for number in range(40, TURNS + 40)]
