@@ -35,7 +35,7 @@ PATIENCE = {  # seconds
     Turn.CALLER: 12.0,
     Turn.CALLER_SPEAKING: 60.0,
     Turn.CALLER_AGAIN: 1.0,
-    Turn.CALLER_MOVED: 1.5,
+    Turn.CALLER_MOVED: 1.0,
     Turn.DEPARTURE: NEVER,
 }
 AGENTS = frozenset({Turn.AGENT, Turn.AGENT_AGAIN})

@@ -110,14 +110,14 @@ def test_R14_where_it_was_the_callers_turn_the_agent_listens() -> None:
     world = resumed(Resumes.LISTENING, ("agent", "When was that?"))
     assert [one.text for one in of(world.done, realtime.CreateItem)] == ["When was that?"]
     assert not of(world.done, realtime.CreateResponse)
-    world.pass_time(1.4)
+    world.pass_time(0.9)
     assert not of(world.done, media_streams.Media), "neither a word nor a ring"
     assert not of(world.done, realtime.CreateResponse)
 
 
 def test_R14_a_caller_who_spoke_while_the_call_moved_is_asked_to_go_on_within_two_seconds() -> None:
     world = resumed(Resumes.LISTENING, ("agent", "When was that?"))
-    world.pass_time(1.6)
+    world.pass_time(1.1)
     assert [one.instructions for one in of(world.done, realtime.CreateResponse)] == [agent.GO_ON]
 
 
