@@ -48,7 +48,7 @@ class Front:
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.closing(writer):
-            port = await self._ready()
+            port = await self.ready()
             with contextlib.suppress(OSError):
                 if port is None:
                     writer.write(_NOBODY)
@@ -58,7 +58,8 @@ class Front:
                 with contextlib.closing(outer):
                     await asyncio.gather(_copy(reader, outer), _copy(inner, writer))
 
-    async def _ready(self) -> int | None:
+    async def ready(self) -> int | None:
+        """The port of a relay that takes a call now; None if there is none."""
         self._turn += 1
         turn = self._turn % max(1, len(self.behind))
         for port in [*self.behind[turn:], *self.behind[:turn]]:

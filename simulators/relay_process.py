@@ -21,6 +21,7 @@ Sink = Callable[[Mapping[str, Any]], None]
 """Takes each logged event; called from any thread."""
 
 START_SECONDS = 30.0
+STARTS = 3  # tries to start it again
 _log = logging.getLogger(__name__)
 
 
@@ -107,7 +108,17 @@ class RelayProcess:
             status = await self._process.wait()
             _log.warning("the media relay ended with status %s and is started again", status)
             await asyncio.gather(*self._readers)
-            await self.start()
+            await self._start_again()
+
+    async def _start_again(self) -> None:
+        for _ in range(STARTS - 1):
+            try:
+                await self.start()
+            except StackError as error:
+                _log.warning("%s", error)
+            else:
+                return
+        await self.start()
 
     async def stop(self, grace: float = 2.0) -> None:
         """SIGTERM, wait `grace` seconds (its drain time and a little more), then SIGKILL; idempotent."""

@@ -149,6 +149,8 @@ async def local_stack(
         every, front = await relays(up, {**environ, **told}, sink, behind=behind, grace=grace)
         relay = every[0]
         levers = None
+        if proxies and front:
+            proxies[1].choose = front.ready  # one socket less on each call's way
         if proxies and carrier:
             levers = StackLevers(lambda: relay, carrier, *proxies, mood, troubles)
             up.push_async_callback(_cancelled, asyncio.create_task(relay.keep_running()))

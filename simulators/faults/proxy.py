@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from types import TracebackType
 from typing import Self, cast
 
@@ -151,11 +152,12 @@ class Connection:
             end.finish()
         self._give_up_calling()
 
-    def call(self, host: str, port: int) -> None:
-        """Call the server, whose refusal the client sees as RST."""
+    def call(self, host: str, choose: Callable[[], Awaitable[int | None]]) -> None:
+        """Call the server on the port that is chosen; its refusal, and that there is none, the client sees as RST."""
 
         async def calling() -> None:
             try:
+                port = await choose() or 0
                 await asyncio.get_running_loop().create_connection(lambda: self._server, host, port)
             except OSError:
                 self.reset()
@@ -196,10 +198,13 @@ class FaultProxy:
         host: the server's, and
         port: its port.
         listen: where to listen; port 0 takes a free one, which is then `port`.
+
+    `choose` gives the server's port for each connection, and may be exchanged.
     """
 
     def __init__(self, host: str, port: int, *, listen: tuple[str, int] = ("127.0.0.1", 0)) -> None:
-        self._server = (host, port)
+        self._host = host
+        self.choose: Callable[[], Awaitable[int | None]] = partial(_always, port)
         self._listen = listen
         self._impairments = (CLEAR, CLEAR)
         self._stalled = False
@@ -249,7 +254,7 @@ class FaultProxy:
         self._stalled = False
         self.impair(upstream=CLEAR, downstream=CLEAR)
         for connection in list(self.connections):
-            connection.call(*self._server)
+            connection.call(self._host, self.choose)
 
     def reset(self) -> None:
         """RST to both ends of every connection."""
@@ -280,4 +285,8 @@ class FaultProxy:
         self.connections.append(connection)
         self._empty.clear()
         if not self._stalled:
-            connection.call(*self._server)
+            connection.call(self._host, self.choose)
+
+
+async def _always(port: int) -> int | None:
+    return port
