@@ -7,6 +7,7 @@ agent's voice, value by value, and how late the event loop was at its worst.
 
 from __future__ import annotations
 
+import asyncio
 from asyncio import TimerHandle
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
@@ -97,8 +98,12 @@ def watch_lag(loop: Loop, measures: Measures) -> None:
     loop.call_at(due, called)
 
 
-def line(live_calls: int, measured: Mapping[Metric, Sequence[int]], *, draining: bool, now: float) -> dict[str, object]:
+def line(
+    live_calls: int, measured: Mapping[Metric, Sequence[int]], *, draining: bool, now: float, tasks: int = 0
+) -> dict[str, object]:
     """The metrics as one log line; `measured` in milliseconds, `now` in seconds since the epoch.
+
+    `tasks`, how many run in the loop, is a property and no metric: one looks for it when memory grows.
 
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
     """
@@ -110,6 +115,7 @@ def line(live_calls: int, measured: Mapping[Metric, Sequence[int]], *, draining:
         "_aws": {"Timestamp": round(now * 1000), "CloudWatchMetrics": [directive]},
         SERVICE_DIMENSION: Part.RELAY.value,
         name: live_calls,
+        "tasks": tasks,
         **{metric.value: list(values) for metric, values in measured.items()},
     }
 
@@ -129,7 +135,8 @@ async def keep_publishing(
     """Write a line each `PERIOD` until cancelled, and one then. `clock` gives seconds since the epoch."""
 
     def publish() -> None:
-        write(line(door.live_calls, measures.taken(), draining=door.draining, now=clock()))
+        tasks = len(asyncio.all_tasks())
+        write(line(door.live_calls, measures.taken(), draining=door.draining, now=clock(), tasks=tasks))
 
     try:
         while True:

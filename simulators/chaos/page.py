@@ -21,6 +21,7 @@ ALL: Final = tuple(CRITERIA)
 PATH: Final = Path("docs/reference/faults.md")
 SLOPE_KIB: Final = 8.0
 LAG_MS: Final = 20.0
+MORE_TASKS: Final = 20  # than before may run amid calls; one task left by each call would be hundreds
 _HEAD: Final = (
     "row",
     "fault",
@@ -125,13 +126,20 @@ def soak(played: Played) -> dict[str, float]:
         "rss_mib": round(relay[-1].rss / 2**20, 1),
         "descriptors_gained": relay[-1].descriptors - relay[min(1, len(relay) - 1)].descriptors,
         "threads_gained": relay[-1].threads - relay[min(1, len(relay) - 1)].threads,
+        "tasks_gained": _fewest(played.tasks[len(played.tasks) // 2 :])
+        - _fewest(played.tasks[: len(played.tasks) // 2]),
         "loop_lag_p99_ms": float(np.percentile(played.lag_ms, 99)) if played.lag_ms else 0.0,
     }
+
+
+def _fewest(tasks: Sequence[int]) -> int:
+    return min(tasks, default=0)
 
 
 def _soak_unmet(played: Played) -> list[str]:
     found = soak(played)
     return [
+        f"{found['tasks_gained']:.0f} tasks were left" if found["tasks_gained"] > MORE_TASKS else "",
         "" if played.lag_ms else "the relay has not told the loop's lag",
         f"memory grows by {found['rss_kib_a_call']:.1f} KiB a call" if found["rss_kib_a_call"] > SLOPE_KIB else "",
         f"the loop's worst lag is {found['loop_lag_p99_ms']:.0f} ms" if found["loop_lag_p99_ms"] > LAG_MS else "",

@@ -60,19 +60,26 @@ class Played:
     left_open: int
     relay: Sequence[Relay]
     lag_ms: Sequence[int]
+    tasks: Sequence[int]
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What the log tells, from any thread: calls that asked for a person, and the relays' loop lag in ms."""
+    """What the log tells, from any thread: calls that asked for a person, and the relays' loop lag in ms.
+
+    `tasks`: how many ran in a relay's loop, each time that it told so while it had calls.
+    """
 
     asked: set[str] = field(default_factory=set)
     lag_ms: list[int] = field(default_factory=list)
+    tasks: list[int] = field(default_factory=list)
 
     def __call__(self, line: Mapping[str, object]) -> None:
         """Take a line."""
         values = line.get(Metric.LOOP_LAG_MS.value)
         self.lag_ms.extend(values if isinstance(values, list) else [])
+        if isinstance(count := line.get("tasks"), int) and line.get(Metric.ACTIVE_CALLS.value):
+            self.tasks.append(count)
         if line.get("event") == events.HANDOFF_ASKED.name:
             self.asked.add(str(line["call_sid"]))
 
@@ -95,13 +102,14 @@ class Stage:
         outcomes: list[Outcome] = []
         left, relay = 0, [Relay.of(self._stack.relay.pid)]
         self._told.lag_ms.clear()
+        self._told.tasks.clear()
         while len(outcomes) < calls:
             wave = await self._wave(play, min(at_once, calls - len(outcomes)), rng)
             left += await self._left_open()
             outcomes += [await asyncio.to_thread(self._judge, call, caller) for call, caller in wave]
             await self._stack.relay.ready()
             relay.append(Relay.of(self._stack.relay.pid))
-        return Played(play, outcomes, left, relay, list(self._told.lag_ms))
+        return Played(play, outcomes, left, relay, list(self._told.lag_ms), list(self._told.tasks))
 
     async def _wave(self, play: Play, calls: int, rng: random.Random) -> list[tuple[Call, Caller]]:
         struck, mend = asyncio.Event(), None

@@ -34,7 +34,7 @@ class Door:
 
 
 def test_a_line_is_a_metric_in_the_embedded_format() -> None:
-    assert line(3, {}, draining=False, now=1_795_341_600.1234) == {
+    assert line(3, {}, draining=False, now=1_795_341_600.1234, tasks=9) == {
         "_aws": {
             "Timestamp": 1_795_341_600_123,
             "CloudWatchMetrics": [
@@ -47,6 +47,7 @@ def test_a_line_is_a_metric_in_the_embedded_format() -> None:
         },
         "service": "relay",
         "ActiveCalls": 3,
+        "tasks": 9,
     }
 
 
@@ -83,6 +84,7 @@ async def test_a_line_a_period_says_what_is_then_and_the_last_one_when_it_is_ove
         await keep_publishing(door, measures, lines.append, lambda: now[0], sleep)
     assert [one.get("ActiveCalls") for one in lines] == [0, 2, None, None]
     assert lines[2]["DrainingCalls"] == 2
+    assert {one["tasks"] for one in lines} == {1}
     assert [one["_aws"]["Timestamp"] for one in lines] == [1_015_000, 1_025_000, 1_035_000, 1_045_000]  # type: ignore[index]
     assert [one.get("FirstAudioMs") for one in lines] == [[800], None, None, None]
 

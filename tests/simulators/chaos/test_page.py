@@ -15,7 +15,7 @@ SOAK = next(play for play in PLAYS if play.brief)
 
 
 def played(*outcomes: Outcome, left: int = 0) -> page.Line:
-    return page.of_play(Played(KILL, outcomes, left, [Relay(1, 1, 1)], []))
+    return page.of_play(Played(KILL, outcomes, left, [Relay(1, 1, 1)], [], []))
 
 
 def an_outcome(ended: str = "agent", silence: float = 1.0, legs: int = 0, *, asked: bool = False) -> Outcome:
@@ -45,12 +45,14 @@ def test_each_way_to_fail_a_caller_is_said() -> None:
 
 
 def test_a_soak_that_grows_is_not_met_and_one_that_does_not_is() -> None:
-    def soaked(growth: int) -> page.Line:
+    def soaked(growth: int, tasks: int = 0) -> page.Line:
         relay = [Relay(2**26 + growth * wave, 40, 9) for wave in range(10)]
-        return page.of_play(Played(SOAK, [an_outcome()] * 90, 0, relay, [3]))
+        told = [20 + wave % 3 + tasks * wave for wave in range(10)]
+        return page.of_play(Played(SOAK, [an_outcome()] * 90, 0, relay, [3], told))
 
     assert soaked(0).unmet == ()
     assert "memory grows by" in soaked(2**20).met
+    assert "tasks were left" in soaked(0, tasks=10).met
 
 
 def test_the_page_names_every_row_that_was_neither_played_nor_tested() -> None:
