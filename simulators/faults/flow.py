@@ -80,6 +80,13 @@ class Flow:
             return NEVER
         return max(self._under_way[0][0] + self.impairment.latency, self._free_at if self.impairment.rate else -NEVER)
 
+    def passes(self, piece: bytes) -> bool:
+        """Whether nothing is wrong, and a piece may go on at once instead of being received; it is counted then."""
+        if self.impairment is not CLEAR or self._under_way or self.cut:
+            return False
+        self._passed += len(piece)
+        return True
+
     def receive(self, piece: bytes | Ending, now: float) -> None:
         """The sender said something, or that it says no more."""
         if isinstance(piece, bytes):

@@ -98,6 +98,12 @@ class _Direction:
         source.say = self._said
 
     def _said(self, piece: bytes | Ending) -> None:
+        ready = self._sink.transport is not None and self._sink.writable
+        if ready and isinstance(piece, bytes) and self.flow.passes(piece):
+            self._sink.write(piece)
+            if not self._sink.writable:
+                self._source.read(on=False)
+            return
         self.flow.receive(piece, self._loop.time())
         self.go_on()
 

@@ -35,6 +35,18 @@ def test_what_is_clear_passes_at_once() -> None:
     assert (flow.deadline, flow.full) == (NEVER, False)
 
 
+def test_a_piece_passes_without_being_received_only_where_nothing_is_wrong_and_it_is_counted() -> None:
+    flow = Flow()
+    assert flow.passes(b"one")
+    flow.impairment = Impairment(cut_after=4)
+    assert not flow.passes(b"two")
+    flow.receive(b"two", 0.0)
+    flow.impairment = CLEAR
+    assert not flow.passes(b"three"), "it would overtake"
+    flow.impairment = Impairment(cut_after=4)
+    assert flow.due(0.0) == [b"t", Ending.RESET]
+
+
 def test_latency_delays_the_end_too_and_nothing_overtakes_what_came_before() -> None:
     flow = Flow(Impairment(latency=2.0))
     flow.receive(b"one", 0.0)
