@@ -69,5 +69,9 @@ CRITERIA: Final[dict[str, str]] = {
     "R36": "1,000 calls: memory flat, no task, socket or thread left, loop lag p99 below 20 ms",
 }
 IN_PART: Final[dict[str, str]] = {
+    "S21": "where this was written no advisory service can be asked, and `make audit` says so and is red",
+    "S23": "one run of 20 calls whose sounds all differ, and every call of the campaign; not ten runs of 200",
+    "R3": "a test at every octet and event, and 200 calls; not a thousand of them",
+    "R17": "84 calls; not a thousand outages",
     "R32": "that latencies hold in the crowd is for `python -m benchmarks.rush`, on a machine with nothing else to do",
 }
