@@ -26,7 +26,7 @@ from functions.clients import aws
 from functions.environment import origin, required
 from functions.eventlog import EventLog
 from functions.outbox import Outbox
-from functions.secrets import Secret, auth_tokens
+from functions.secrets import Secret, SecretUnusable, auth_tokens
 from functions.snapshot import Started, register
 from functions.transfer.hunting import Hunting
 from functions.transfer.quota import Quota
@@ -114,6 +114,20 @@ class Webhook:
         routes |= {name: partial(self._report, note, needed) for name, (note, needed) in told.items()}
         return {f"/voice/{name}": route for name, route in routes.items()}
 
+    def _admit(self, event: dict[str, Any], needed: tuple[str, ...]) -> Request:
+        """Who cannot be verified because we cannot read our secret gets an answer; nobody else who is not proven does.
+
+        Raises:
+            RequestRefused: not proven, or nothing that can be read.
+            SecretUnusable: nothing can be proven.
+        """
+        try:
+            return self.gate.admit(event, *needed)
+        except (RequestRefused, SecretUnusable):
+            raise
+        except Exception as error:
+            raise RequestRefused(400, f"it cannot be read: {type(error).__name__}") from error
+
     def _thank(self, request: Request) -> str:
         self.reports.message(request)
         return self.answers.thanks()
@@ -123,7 +137,7 @@ class Webhook:
     ) -> dict[str, Any]:
         request = Request(str(event.get("rawPath")), {"CallSid": ""}, {})
         try:
-            request = self.gate.admit(event, *needed)
+            request = self._admit(event, needed)
             twiml = answer(request)
         except RequestRefused:
             raise
@@ -138,7 +152,7 @@ class Webhook:
     def _report(
         self, note: Callable[[Request], None], needed: tuple[str, ...], event: dict[str, Any]
     ) -> dict[str, Any]:
-        note(self.gate.admit(event, *needed))
+        note(self._admit(event, needed))
         return _response(204, "text/plain", "")  # not null, which gateways other than AWS's own cannot send
 
     def _failed(self, request: Request, error: Exception) -> None:

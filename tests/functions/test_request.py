@@ -147,6 +147,25 @@ def test_S1_forged_requests_open_nothing_and_are_never_a_5xx() -> None:
     assert verbs(line.incoming()) == ["Connect", "Redirect"]
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"body": "\u00e9" * 8, "isBase64Encoded": True},
+        {"rawQueryString": "visit=\ud800"},
+        {"headers": [["x-twilio-signature", "A" * 27 + "="]]},
+        {"headers": "x-twilio-signature"},
+    ],
+)
+@pytest.mark.parametrize("question", ["incoming", "whisper", "call-status"])
+def test_S1_what_cannot_even_be_read_is_refused_and_is_told_no_number(question: str, odd: dict[str, Any]) -> None:
+    line, forged = Line(), {"x-twilio-signature": "A" * 27 + "="}
+    answer = line.send(gateway_event(f"{ORIGIN}/voice/{question}", urlencode(FORM), forged) | odd)
+    assert answer["statusCode"] == 400
+    assert "<" not in answer["body"]
+    assert [one["status"] for one in line.events("request.refused")] == [400]
+    assert verbs(line.incoming()) == ["Connect", "Redirect"]
+
+
 def recut(rng: random.Random) -> dict[str, str]:
     """Another form with the same signature: neighbours in the sorted form swallow or shed each other."""
     parts = [[name, FORM[name]] for name in sorted(FORM)]
