@@ -14,9 +14,9 @@ def required(environ: Mapping[str, str], *names: str) -> list[str]:
     """The values of all `names`.
 
     Raises:
-        EnvironmentRefused: one or more are missing or empty; all of them are named.
+        EnvironmentRefused: one or more are missing or blank; all of them are named.
     """
-    missing = [name for name in names if not environ.get(name)]
+    missing = [name for name in names if not environ.get(name, "").strip()]
     if missing:
         raise EnvironmentRefused(f"set {', '.join(missing)}: the function cannot work without")
     return [environ[name] for name in names]

@@ -57,7 +57,7 @@ class Config:
         Raises:
             ConfigError: variables are missing, or do not hold what they should.
         """
-        missing = [name for name in _REQUIRED if not environ.get(name)]
+        missing = [name for name in _REQUIRED if not environ.get(name, "").strip()]
         if missing:
             raise ConfigError(f"missing in the environment: {', '.join(missing)}; set them and start again")
         return cls(

@@ -32,16 +32,26 @@ def read(get_secret: Callable[[str], str], auth_token_secret: str, openai_key_se
 
 
 def _values(name: str, text: str) -> tuple[str, ...]:
-    content: object = text
-    if text.lstrip().startswith("{"):
-        try:
-            content = json.loads(text)
-        except ValueError:
-            raise SecretUnusable(f"secret {name} is not valid JSON") from None
+    content = _content(name, text)
+    values: tuple[object, ...] = (content,)
     if isinstance(content, dict):
         values = tuple(content.get(version) or "" for version in ("current", "previous"))
-    else:
-        values = (str(content).strip(),)
-    if not all(isinstance(value, str) for value in values) or not values[0].strip():
+    texts = [value.strip() for value in values if isinstance(value, str)]
+    if len(texts) < len(values) or not texts[0]:
         raise SecretUnusable(f'secret {name} must be a text or {{"current": "…", "previous": "…"}}')
-    return tuple(value.strip() for value in values if value.strip())
+    return tuple(one for one in texts if one)
+
+
+def _content(name: str, text: str) -> object:
+    """A JSON value, or the text itself: also of a number, since a token may consist of digits.
+
+    `null` and its like are not taken for a text: with a key that can be guessed anybody could sign.
+    """
+    try:
+        content: object = json.loads(text)
+    except (ValueError, RecursionError):
+        if text.lstrip().startswith("{"):
+            raise SecretUnusable(f"secret {name} is not valid JSON") from None
+        return text
+    number = isinstance(content, int | float) and not isinstance(content, bool)
+    return text if number else content

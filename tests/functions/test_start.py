@@ -35,12 +35,12 @@ def subsets(names: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
 
 
 @pytest.mark.parametrize("build", NEEDED, ids=["webhook", "transfer"])
-@pytest.mark.parametrize("missing", ["left out", "empty"])
+@pytest.mark.parametrize("missing", ["left out", "", " \t\n"], ids=["left out", "empty", "blank"])
 def test_S26_no_combination_of_variables_but_the_whole_one_starts(build: object, missing: str) -> None:
     names = NEEDED[build]  # type: ignore[index]
     started = []
     for some in subsets(names):
-        others = {} if missing == "left out" else dict.fromkeys(names, "")
+        others = {} if missing == "left out" else dict.fromkeys(names, missing)
         given = others | {name: ENVIRONMENT[name] for name in some}
         said = refusal(build, {"AGENT_FILE": ENVIRONMENT["AGENT_FILE"]} | SWITCHES | given)
         assert [name for name in names if name in said] == [name for name in names if name not in some]

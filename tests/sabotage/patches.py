@@ -190,7 +190,7 @@ PATCHES: Final = (
         "S26",
         "a missing variable stops the start",
         f"{RELAY}config.py",
-        "missing = [name for name in _REQUIRED if not environ.get(name)]",
+        'missing = [name for name in _REQUIRED if not environ.get(name, "").strip()]',
         "missing: list[str] = []",
         (f"{RELAY_TESTS}test_config.py", "test_S26_"),
     ),

@@ -56,7 +56,11 @@ def test_the_agent_file_is_watched_unless_a_configuration_of_appconfig_is_named(
 
 @pytest.mark.parametrize("name", ENVIRON)
 def test_S26_a_missing_variable_stops_the_start_and_is_named(name: str) -> None:
-    for environ in (ENVIRON | {name: ""}, {key: value for key, value in ENVIRON.items() if key != name}):
+    for environ in (
+        ENVIRON | {name: ""},
+        ENVIRON | {name: " \t\n"},
+        {key: value for key, value in ENVIRON.items() if key != name},
+    ):
         with pytest.raises(ConfigError, match=name):
             Config.from_env(environ)
 

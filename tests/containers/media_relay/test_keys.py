@@ -26,7 +26,7 @@ def test_R34_a_secret_is_a_text_or_the_current_and_the_previous_value(secret: st
 
 
 @pytest.mark.parametrize(
-    "secret", ["", " ", "{", "{}", '{"current": ""}', '{"current": 5}', '{"current":"a","previous":5}']
+    "secret", ["", " ", "{", "{}", '{"current": ""}', '{"current": 5}', '{"current":"a","previous":5}', '{"a":' * 5000]
 )
 def test_a_secret_that_holds_nothing_usable_is_named_and_not_shown(secret: str) -> None:
     with pytest.raises(keys.SecretUnusable, match="token"):
@@ -35,3 +35,10 @@ def test_a_secret_that_holds_nothing_usable_is_named_and_not_shown(secret: str) 
 
 def test_S12_keys_do_not_show_in_a_representation() -> None:
     assert "canary" not in repr(read("canary"))
+
+
+@pytest.mark.parametrize("secret", ["null", "true", "false", '""', '" "', "[]", '["a"]'])
+def test_S26_a_value_that_stands_for_nothing_is_not_taken_for_a_key_that_anybody_could_guess(secret: str) -> None:
+    with pytest.raises(keys.SecretUnusable, match="token"):
+        read(secret)
+    assert read("12345678901234567890123456789012").auth_tokens == ("12345678901234567890123456789012",)
