@@ -205,6 +205,7 @@ _DECODERS: dict[str, Any] = {
     }.items()
 }
 _is_base64 = re.compile(r"[A-Za-z0-9+/]+={0,2}").fullmatch
+_MOST_TOKENS = 1_000_000_000
 
 
 def decode(text: bytes) -> ServerEvent | None:
@@ -268,10 +269,15 @@ def _response_done(response: shapes.Response) -> ResponseDone:
         failure.code or failure.type or details.reason or "",
         tuple(call for call in map(_function_call, response.output or ()) if call),
         Usage(
-            usage.input_tokens or 0,
-            usage.output_tokens or 0,
-            spent.audio_tokens or 0,
-            spoken.audio_tokens or 0,
-            spent.cached_tokens or 0,
+            _tokens(usage.input_tokens),
+            _tokens(usage.output_tokens),
+            _tokens(spent.audio_tokens),
+            _tokens(spoken.audio_tokens),
+            _tokens(spent.cached_tokens),
         ),
     )
+
+
+def _tokens(count: int | None) -> int:
+    """A count that no response can have counts as none: the response is over all the same, and prices are floats."""
+    return count if count and 0 < count <= _MOST_TOKENS else 0

@@ -88,6 +88,14 @@ def test_the_end_of_a_response_says_how_it_went_what_it_calls_and_what_it_cost()
     assert read("response.done", response=bare) == ResponseDone("r", "completed")
 
 
+@pytest.mark.parametrize("tokens", [10**400, 10**10, -5])
+def test_S18_a_count_that_cannot_be_counts_as_none_and_the_response_is_over(tokens: int) -> None:
+    details = {"audio_tokens": tokens, "cached_tokens": tokens}
+    usage = {"input_tokens": tokens, "output_tokens": tokens, "input_token_details": details}
+    got = read("response.done", response={"id": "r", "usage": usage | {"output_token_details": details}})
+    assert got == ResponseDone("r", "completed")
+
+
 @pytest.mark.parametrize(
     ("details", "why"),
     [
