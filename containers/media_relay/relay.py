@@ -193,7 +193,8 @@ class Relay:
             self._arm()
         except Exception as error:  # noqa: BLE001 - the edge of one call: it alone ends, and the webhook takes over
             self._log(events.EFFECT_FAILED, {"effect": "session", "error": type(error).__name__})
-            self._loop.call_exception_handler({"message": f"{event!r} failed", "exception": error})
+            # Its kind only: it holds what was said, and this goes to the log.
+            self._loop.call_exception_handler({"message": f"{type(event).__name__} failed", "exception": error})
             if self._stream:
                 self._stream.abort()
 

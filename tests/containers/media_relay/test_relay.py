@@ -420,6 +420,22 @@ async def test_a_session_that_fails_ends_its_call_and_leaves_nothing_behind() ->
     assert len(reported) >= 2
 
 
+async def test_S12_S13_a_session_that_fails_is_reported_without_what_was_said_or_heard() -> None:
+    reported: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context["message"]))
+    for event in (
+        realtime.CallerTranscript("item", "canary"),
+        realtime.FunctionCall("call", "canary", "canary"),
+        media_streams.Dtmf("canary", "7"),
+    ):
+        one, _, _ = lone_relay()
+        del one._session.watch
+        one._tell(event)
+        one.end()
+    assert reported
+    assert "canary" not in "".join(reported)
+
+
 async def test_actions_for_sockets_that_are_not_there_are_dropped() -> None:
     one, _, _ = lone_relay()
     for action in (
