@@ -8,7 +8,7 @@ the caller goes to a person.
 from __future__ import annotations
 
 from containers.media_relay import media_streams, people, realtime
-from containers.media_relay.actions import Action, CloseModel, ConnectModel, Log
+from containers.media_relay.actions import Action, CloseModel, CloseStream, ConnectModel, Log
 from containers.media_relay.agent import CARRY_ON, SAY_AGAIN, Brief, most_quiet
 from containers.media_relay.energy import Caller
 from containers.media_relay.handoffs import Call, Handoffs, Model
@@ -42,6 +42,11 @@ class Connection(Handoffs):
         self.watch, self.speech.ring_at = Watch.over(Turn.MODEL, now), now + RING_AFTER
         self.model = Model.COMING
         return [*started, ConnectModel()]
+
+    def _stop(self, stop: media_streams.Stop) -> list[Action]:
+        if self.speech.stream_sid not in {"", stop.stream_sid}:  # before a start it can be of no other
+            return []
+        return [*self._end("stop"), CloseStream("stop")]
 
     def _session_updated(self, *, mu_law: bool, now: float) -> list[Action]:
         if self.model is not Model.COMING:

@@ -23,7 +23,7 @@ from __future__ import annotations
 from typing import assert_never
 
 from containers.media_relay import actions, energy, media_streams, people, realtime
-from containers.media_relay.actions import Action, CloseModel, CloseStream, Log, SessionEvent, ToEnd
+from containers.media_relay.actions import Action, CloseModel, Log, SessionEvent, ToEnd
 from containers.media_relay.agent import GO_ON, SAY_AGAIN, STILL_THERE
 from containers.media_relay.connection import Connection
 from containers.media_relay.handoffs import Model
@@ -83,7 +83,7 @@ class Session(Connection):
             case media_streams.Dtmf(stream_sid, digit):
                 return self._key(digit, now) if stream_sid == self.speech.stream_sid else []
             case media_streams.Stop():
-                return [*self._end("stop"), CloseStream("stop")]
+                return self._stop(event)
             case actions.StreamGone(why, code):
                 return self._end(why, code)
             case actions.ModelConnected():

@@ -552,6 +552,12 @@ def test_a_stop_ends_the_visit_and_our_side_of_the_stream() -> None:
     assert performed[-1] == CloseStream("stop")
 
 
+def test_S23_a_stop_of_another_stream_ends_nothing() -> None:
+    world = talking()
+    assert world.tell(media_streams.Stop("MZ" + "f" * 32)) == []
+    assert only(world.tell(media_streams.Stop(STREAM_SID)), CloseStream)
+
+
 def test_a_stream_that_is_lost_ends_the_visit_with_its_code() -> None:
     (_, log) = talking().tell(actions.StreamGone("no close frame", 1006))
     assert isinstance(log, Log)
