@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 
@@ -10,5 +11,7 @@ def aws(service: str) -> Any:
     import boto3  # noqa: PLC0415 - half of a cold start, and not needed where clients are given
     from botocore.config import Config  # noqa: PLC0415
 
+    logging.getLogger("botocore").setLevel(logging.WARNING)  # at DEBUG it writes answers whole, with what is secret
     make: Any = boto3.client
-    return make(service, config=Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 2}))
+    limits = Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 2}, proxies={})  # {}: go directly
+    return make(service, config=limits)

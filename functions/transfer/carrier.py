@@ -6,6 +6,7 @@ a 5xx may have been (https://www.twilio.com/docs/api/errors/20429, https://www.t
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Protocol, TypeVar
@@ -119,6 +120,9 @@ class TwilioCarrier:
         self._base_url = base_url
         self._http = TwilioHttpClient(timeout=timeout)
         self._http.session.trust_env = False  # no proxy and no .netrc from the environment
+        # They write the URLs of searches, which name numbers, at INFO and DEBUG; Lambda's JSON logs begin at INFO.
+        for name in ("twilio.http_client", "urllib3"):
+            logging.getLogger(name).setLevel(logging.WARNING)
         self._http.session.hooks["response"].append(_remember)
 
     def update(self, call_sid: str, twiml: str) -> None:
@@ -175,9 +179,9 @@ class TwilioCarrier:
         try:
             return request(self._client())
         except TwilioException as error:
-            raise meaning(error) from error
-        except (requests.RequestException, ValueError) as error:  # ValueError: an answer that is not JSON
-            raise Ambiguous from error
+            raise meaning(error) from None  # its text quotes numbers, and tracebacks are logged
+        except (requests.RequestException, ValueError):  # ValueError: an answer that is not JSON
+            raise Ambiguous from None  # the same: the URL of a search names both numbers
 
     def _client(self) -> Client:
         username, password = self._credentials()

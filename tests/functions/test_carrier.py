@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import logging
 import threading
+import traceback
 from collections.abc import Iterator
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,6 +17,8 @@ import pytest
 from twilio.base.exceptions import TwilioException, TwilioRestException
 
 from contracts.transfer import Outcome
+from functions.clients import aws
+from functions.secrets import Secret, auth_tokens
 from functions.transfer.carrier import Ambiguous, CallGone, CarrierFailure, Refused, Throttled, TwilioCarrier, meaning
 from tests.functions.world import ACCOUNT_SID, CALL_SID
 
@@ -83,6 +87,38 @@ def test_an_update_posts_the_document_with_the_accounts_credentials(api: Api, ca
     assert (method, path) == ("POST", f"/2010-04-01/Accounts/{ACCOUNT_SID}/Calls/{CALL_SID}.json")
     assert form == {"Twiml": ["<Response/>"]}
     assert authorization == "Basic " + base64.b64encode(b"SK1:secret").decode()
+
+
+def kept(api: Api, monkeypatch: pytest.MonkeyPatch, secret: str) -> list[str]:
+    """The auth tokens as they are read with a client of our own from `api`, which keeps this one."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", api.url)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"):
+        monkeypatch.setenv(name, "testing")
+    api.status, api.body = 200, json.dumps({"SecretString": json.dumps({"current": secret})})
+    return auth_tokens(Secret("token", aws("secretsmanager")))
+
+
+def test_S24_no_proxy_of_the_environment_learns_what_aws_is_asked(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    assert kept(api, monkeypatch, "canary") == ["canary"]
+
+
+def test_S12_S13_neither_a_librarys_logger_nor_a_traceback_tells_a_number_or_a_secret(
+    api: Api, carrier: TwilioCarrier, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    number, secret = "+1555010" + "9876", "canary" + "secret"  # in two, as a traceback quotes this file
+    caplog.set_level(logging.DEBUG)
+    api.status, api.body = 400, json.dumps({"code": 21211, "message": f"{number} is not valid"})
+    with pytest.raises(CarrierFailure) as refused:
+        carrier.calls(to=number, from_=number, since=0)
+    assert kept(api, monkeypatch, secret) == [secret]
+    logging.getLogger("control").debug("heard")
+    written = caplog.text + "".join(traceback.format_exception(refused.value))
+    assert "heard" in written
+    assert number in parse_qs(urlsplit(api.requests[0][1]).query)["To"]
+    assert number[1:] not in written
+    assert secret not in written
 
 
 def test_the_legs_of_a_call_are_listed_by_its_sid(api: Api, carrier: TwilioCarrier) -> None:
