@@ -1,4 +1,7 @@
-"""Which tests one worker runs together: those of a file, and all of the infrastructure's, which share its templates."""
+"""Which tests one worker runs together: those of a file; the infrastructure's, which share its templates; whole calls.
+
+Whole calls take real time and are judged by it: one worker plays them, while the other has the core beside it.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,13 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]  # it has no types
 
+_TOGETHER = ("tests/calls/", "tests/infra/")
+
 
 class _Sharing(LoadFileScheduling):  # type: ignore[misc]  # it has no types
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
-        return "tests/infra" if file.startswith("tests/infra/") else file
+        return next((folder for folder in _TOGETHER if file.startswith(folder)), file)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling:

@@ -48,6 +48,7 @@ _CLIENT = ClientConfig(
     retries={"total_max_attempts": 3},
     max_pool_connections=_THREADS,
     parameter_validation=False,  # a quarter of a request's CPU; the tests run every request with it
+    proxies={},  # straight on, whatever the environment says
 )
 # Seconds for which a thread that talks to a store may hold the interpreter while audio waits. Python's 5 ms would show.
 _SWITCH_SECONDS = 0.0005
