@@ -6,10 +6,11 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from aws_cdk import Duration
+from aws_cdk import Duration, Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
 from aws_cdk import aws_elasticloadbalancingv2 as elb
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
@@ -75,7 +76,7 @@ class Alarms(Construct):
         super().__init__(scope, id_)
         for metric in LOGGED:
             _count(self, metric, relay_log)
-        self.topic = sns.Topic(self, "Topic", display_name=settings.stack_name, enforce_ssl=True)
+        self.topic = _topic(self, settings)
         if settings.alarm_email:
             self.topic.add_subscription(subscriptions.EmailSubscription(settings.alarm_email))
         watches = {
@@ -106,6 +107,23 @@ class Alarms(Construct):
         alarm.add_alarm_action(actions.SnsAction(self.topic))
         alarm.add_ok_action(actions.SnsAction(self.topic))
         return alarm
+
+
+def _topic(scope: Construct, settings: Settings) -> sns.Topic:
+    """A topic that alarms may publish to: a policy of its own, as TLS takes one, replaces the default that lets them.
+
+    https://repost.aws/knowledge-center/cloudwatch-receive-sns-for-alarm-trigger
+    """
+    topic = sns.Topic(scope, "Topic", display_name=settings.stack_name, enforce_ssl=True)
+    topic.add_to_resource_policy(
+        iam.PolicyStatement(
+            actions=["sns:Publish"],
+            principals=[iam.ServicePrincipal("cloudwatch.amazonaws.com")],
+            resources=[topic.topic_arn],
+            conditions={"StringEquals": {"aws:SourceAccount": Stack.of(scope).account}},
+        )
+    )
+    return topic
 
 
 def _webhook(webhook: WebhookApi) -> Iterator[tuple[str, Watch]]:

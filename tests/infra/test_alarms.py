@@ -55,6 +55,16 @@ def test_every_alarm_links_its_heading(stack: Synthesised) -> None:
         assert alarm["AlarmActions"] == alarm["OKActions"] == [{"Ref": next(iter(stack.of_type("SNS::Topic")))}]
 
 
+def test_every_alarm_may_publish_to_the_topic_that_it_names(stack: Synthesised) -> None:
+    ((topic, _),) = stack.of_type("SNS::Topic").items()
+    policy = stack.one("SNS::TopicPolicy")
+    assert policy["Topics"] == [{"Ref": topic}]
+    (publishes,) = (one for one in policy["PolicyDocument"]["Statement"] if one["Effect"] == "Allow")
+    assert (publishes["Action"], publishes["Resource"]) == ("sns:Publish", {"Ref": topic})
+    assert publishes["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
+    assert publishes["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
+
+
 def test_every_heading_says_what_callers_hear_how_to_look_and_what_to_do() -> None:
     for section in re.split(r"^## ", RUNBOOK, flags=re.MULTILINE)[1:]:
         assert re.findall(r"\*\*(.+?)\*\*", section) == ["Callers hear", "Look", "Do"]
