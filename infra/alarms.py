@@ -14,6 +14,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
+from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from contracts.events import Part
@@ -147,15 +148,30 @@ def _webhook(webhook: WebhookApi) -> Iterator[tuple[str, Watch]]:
 
 def _transfers(transfers: TransferQueue) -> Iterator[tuple[str, Watch]]:
     dial, last = transfers.transfer.function, transfers.last_resort.function
-    age = transfers.queue.metric_approximate_age_of_oldest_message(statistic="Maximum", period=_MINUTE)
-    dead = transfers.dead_letters.metric_approximate_number_of_messages_visible(statistic="Maximum", period=_MINUTE)
-    yield "Transfers waiting", Watch(metric=age, limit=15)
+    # Not their age: a message that watches over a person's ringing is hidden, and old, as long as that takes.
+    waiting = transfers.queue.metric_approximate_number_of_messages_visible(statistic="Maximum", period=_MINUTE)
+    yield "Transfers waiting", Watch(metric=waiting, limit=0, of=2, within=2)
     yield "Transfers failing", Watch(metric=metrics.count(Metric.TRANSFERS_FAILED, Part.TRANSFER), limit=0)
     yield "Transfers interrupted", Watch(metric=metrics.count(Metric.HANDLER_FAILURES, Part.TRANSFER), limit=0)
     yield "Transfer function failing", Watch(metric=dial.metric_errors(statistic="Sum", period=_MINUTE), limit=0)
     yield "Messages malformed", Watch(metric=metrics.count(Metric.TRANSFERS_MALFORMED, Part.TRANSFER), limit=0)
     yield "Last resort used", Watch(metric=last.metric_invocations(statistic="Sum", period=_MINUTE), limit=0)
-    yield "Last resort failing", Watch(metric=dead, limit=0, of=3, within=3)
+    yield "Last resort failing", Watch(metric=_undone(transfers.dead_letters), limit=0, of=3, within=3)
+
+
+def _undone(queue: sqs.Queue) -> cloudwatch.MathExpression:
+    """Messages that are still there: what fails again and again is hidden nearly all the time."""
+    counts = (
+        queue.metric_approximate_number_of_messages_visible,
+        queue.metric_approximate_number_of_messages_not_visible,
+    )
+    visible, hidden = (count(statistic="Maximum", period=_MINUTE) for count in counts)
+    return cloudwatch.MathExpression(
+        expression="visible + hidden",
+        using_metrics={"visible": visible, "hidden": hidden},
+        label="Messages not done",
+        period=_MINUTE,
+    )
 
 
 def _messages(messages: Messages) -> Iterator[tuple[str, Watch]]:

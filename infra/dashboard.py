@@ -124,9 +124,10 @@ def _transfers(transfers: TransferQueue) -> Sequence[_Graph]:
         ("Transfers", [*asked, *_counts(Part.TRANSFER, *dialled), *_counts(Part.WEBHOOK, *ended), *refused]),
         ("Asked until a person speaks: milliseconds", [waited.with_(statistic=of) for of in ("p50", "p95")]),
         (
-            "Queue: age of the oldest message, dead letters",
+            "Queue: age of the oldest message, messages that nobody has taken, dead letters",
             [
                 transfers.queue.metric_approximate_age_of_oldest_message(),
+                transfers.queue.metric_approximate_number_of_messages_visible(),
                 transfers.dead_letters.metric_approximate_number_of_messages_visible(),
             ],
         ),

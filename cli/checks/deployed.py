@@ -95,7 +95,7 @@ def queue(neighbours: Neighbours) -> Finding:
     data: dict[str, Any] = {"waiting": waiting, "in_flight": working, "oldest_seconds": _oldest(neighbours, url)}
     oldest = data["oldest_seconds"]
     text = f"{waiting} waiting, {working} being handled" + (f", the oldest for {oldest:g} s" if oldest else "")
-    if oldest is not None and oldest > _SLOW_QUEUE_SECONDS:
+    if waiting and oldest is not None and oldest > _SLOW_QUEUE_SECONDS:
         return bad(text, "docs/runbook.md, 'Transfers waiting'", **data)
     return good(text, **data)
 

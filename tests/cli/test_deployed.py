@@ -68,6 +68,14 @@ def test_a_caller_who_waits_for_a_transfer_is_noticed(ages: list[float], expecte
     assert (finding.data["waiting"], finding.data["in_flight"]) == (2, 1)
 
 
+def test_an_old_message_that_is_being_handled_watches_over_a_ringing_and_does_not_wait() -> None:
+    line = Healthy()
+    line.aws_.ages, line.aws_.depths["transfers"] = [60], (0, 1)
+    assert ask(QUEUE, line).mark is Mark.GOOD
+    line.aws_.depths["transfers"] = (1, 1)
+    assert ask(QUEUE, line).mark is Mark.BAD
+
+
 @pytest.mark.parametrize(("depth", "expected"), [((0, 0), Mark.GOOD), ((1, 0), Mark.BAD), ((0, 1), Mark.BAD)])
 def test_dead_letters_are_bad(depth: tuple[int, int], expected: Mark) -> None:
     line = Healthy()

@@ -146,6 +146,20 @@ def test_lost_streams_alarm_by_their_share_and_not_for_two_of_a_quiet_night(stac
     assert share == "IF(lost > 2, 100 * lost / offered, 0)"
 
 
+def test_a_dead_letter_that_fails_again_and_again_is_seen_though_it_is_hidden(stack: Synthesised) -> None:
+    alarm = ours(stack)["Last resort failing"]
+    counted = {one["MetricStat"]["Metric"]["MetricName"] for one in alarm["Metrics"] if "MetricStat" in one}
+    assert counted == {"ApproximateNumberOfMessagesVisible", "ApproximateNumberOfMessagesNotVisible"}
+    assert [one["Expression"] for one in alarm["Metrics"] if "Expression" in one] == ["visible + hidden"]
+    assert (alarm["Threshold"], alarm["DatapointsToAlarm"], alarm["EvaluationPeriods"]) == (0, 3, 3)
+
+
+def test_a_message_that_is_hidden_while_a_person_rings_is_no_transfer_that_waits(stack: Synthesised) -> None:
+    alarm = ours(stack)["Transfers waiting"]
+    assert alarm["MetricName"] == "ApproximateNumberOfMessagesVisible"
+    assert (alarm["DatapointsToAlarm"], alarm["EvaluationPeriods"]) == (2, 2)
+
+
 @pytest.mark.parametrize(
     ("heading", "statistic", "of", "within"),
     [("First words late", "p95", 3, 5), ("Event loop lagging", "p99", 3, 5), ("Webhook slow", "p99", 3, 5)],
@@ -160,9 +174,8 @@ def test_slowness_alarms_when_it_lasts(stack: Synthesised, heading: str, statist
     ("heading", "metric", "threshold", "comparison"),
     [
         ("Webhook slow", "Duration", 2000, "GreaterThanThreshold"),
-        ("Transfers waiting", "ApproximateAgeOfOldestMessage", 15, "GreaterThanThreshold"),
+        ("Transfers waiting", "ApproximateNumberOfMessagesVisible", 0, "GreaterThanThreshold"),
         ("Last resort used", "Invocations", 0, "GreaterThanThreshold"),
-        ("Last resort failing", "ApproximateNumberOfMessagesVisible", 0, "GreaterThanThreshold"),
         ("Tasks nearly full", "ActiveCalls", 24, "GreaterThanThreshold"),
         ("Tasks missing", "RunningTaskCount", 2, "LessThanThreshold"),
         ("Tasks unhealthy", "UnHealthyHostCount", 0, "GreaterThanThreshold"),
