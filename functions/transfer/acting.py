@@ -83,7 +83,7 @@ class Acting:
                 ended = self._look_for_as_long_as_it_may_hide(turn, act)
             if ended is not None:
                 return ended
-            if turn.remaining() < self.timing.round or not self.renew(turn):
+            if turn.remaining() < self.timing.round or not self.holds(turn, act):
                 break
         self.release(turn, doubtful=True)
         return Again(SOON_SECONDS)
@@ -143,8 +143,10 @@ class Acting:
         deadline = self.timing.now() + self.timing.lag
         while True:
             row = self.ledger.read(request.call_sid)
-            if row is None or row.over or not _mine(row, turn):
+            if row is None or row.over:
                 return Done()
+            if not _stands(row, turn, act):
+                return Again(SOON_SECONDS) if transfer_of(row).hunt.attended else Done()
             known = True
             try:
                 leg = act.found()
@@ -183,6 +185,13 @@ class Acting:
         self.say(events.TRANSFER_OVER, request, outcome=Outcome.CALLER_GONE.value, reason=request.reason.value)
         self.log.count(Metric.CALLER_GONE)
 
+    def holds(self, turn: Turn, act: Act) -> bool:
+        """Whether this claim may still act; that some ring already, which Twilio may say before us, is no end of it."""
+        if self.renew(turn):
+            return True
+        row = self.ledger.read(turn.request.call_sid) if isinstance(act, Summon) else None
+        return row is not None and not row.over and _is(TransferState.DIALLED, row, turn)
+
     def renew(self, turn: Turn) -> bool:
         request = turn.request
         return self.ledger.renew(request.call_sid, request.request_id, turn.claim.attempt, self.timing.lease)
@@ -197,11 +206,15 @@ class Acting:
         self.log.write(event, request.call_sid, request_id=request.request_id, **fields)
 
 
-def _mine(row: Row, turn: Turn) -> bool:
-    transfer = row.transfer
-    return (
-        transfer is not None
-        and transfer.request.request_id == turn.request.request_id
-        and transfer.attempt == turn.claim.attempt
-        and transfer.state is TransferState.CLAIMED
-    )
+def _stands(row: Row, turn: Turn, act: Act) -> bool:
+    """Whether nobody has claimed since, and nothing has come of it but that some ring who were called apart."""
+    return _is(TransferState.CLAIMED, row, turn) or (isinstance(act, Summon) and _is(TransferState.DIALLED, row, turn))
+
+
+def _is(state: TransferState, row: Row, turn: Turn) -> bool:
+    """Whether the row's transfer is in this state by this very claim."""
+    transfer, claim = row.transfer, turn.claim
+    if transfer is None or transfer.state is not state:
+        return False
+    of_claim = (turn.request.request_id, claim.attempt, turn.transfer.hop)
+    return (transfer.request.request_id, transfer.attempt, transfer.hop) == of_claim

@@ -13,7 +13,7 @@ from typing import Protocol
 from contracts.destination import Mode, Target, TargetKind
 from contracts.hunt import Ring
 from contracts.row import Row
-from functions.transfer.carrier import Ambiguous, Carrier, Refused
+from functions.transfer.carrier import Ambiguous, Carrier, CarrierFailure, Refused
 from functions.transfer.dial_twiml import Hop, meeting
 
 
@@ -54,8 +54,8 @@ class Dial:
 class Summon:
     """People are called, each for himself, while the caller stays.
 
-    `since` is before the first such request, `renew` holds the claim for another one. `known` are the calls by address,
-    `refused` the addresses that cannot be called.
+    `since` is before the first such request, `holds` says before another one whether the claim still does. `known` are
+    the calls by address, `refused` the addresses that cannot be called.
     """
 
     carrier: Carrier
@@ -63,7 +63,7 @@ class Summon:
     ring: Ring
     hop: Hop
     since: float
-    renew: Callable[[], bool]
+    holds: Callable[[Act], bool]
     known: dict[str, str] = field(default_factory=dict)
     refused: list[str] = field(default_factory=list)
     mode: str = Mode.ATTENDED.value
@@ -74,16 +74,23 @@ class Summon:
         return tuple(dict.fromkeys(_address(target) for target in self.ring.targets))
 
     def send(self) -> str:
-        """Call everybody who is not known to have been called. One who cannot be called keeps nobody from the rest."""
+        """Call everybody who is not known to have been called. One who cannot be called keeps nobody from the rest.
+
+        Once somebody rings, no failure is one that nothing has come of.
+        """
         for address in self._others():
-            if self.known and not self.renew():
+            if self.known and not self.holds(self):
                 raise Ambiguous  # some ring; whoever holds the claim now will find them
             try:
                 self.known[address] = self._call(address)
-            except Refused as failure:
-                if failure.status != 400 or len(self.refused) + 1 == len(self.addresses):
+            except CarrierFailure as failure:
+                some_are_left = len(self.refused) + 1 < len(self.addresses)
+                if isinstance(failure, Refused) and failure.status == 400 and some_are_left:
+                    self.refused.append(address)
+                elif self.known:
+                    raise Ambiguous(failure.status, failure.code) from failure
+                else:
                     raise
-                self.refused.append(address)
         return next(iter(self.known.values()))
 
     def found(self) -> str | None:

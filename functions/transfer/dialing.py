@@ -119,8 +119,7 @@ class Dialer(Acting):
             return self._leave_to_webhook(turn)
         hop = self._hop(turn, step.destination.key)
         if step.mode is Mode.ATTENDED:
-            renew = partial(self.renew, turn)
-            summon = Summon(self.carrier, row, step, hop, since=_since(transfer), renew=renew)
+            summon = Summon(self.carrier, row, step, hop, since=_since(transfer), holds=partial(self.holds, turn))
             return self.act(turn, summon, look_first=in_doubt) if self._place(turn, step) else Again(SOON_SECONDS)
         sentence = opening(transfer, step.destination, self.hunting.people(row).language)
         twiml = str(dial(hop, step, sentence=sentence))

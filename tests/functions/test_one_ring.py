@@ -16,7 +16,7 @@ from contracts.directory import DirectoryRefused, parse
 from contracts.handoff import Try
 from contracts.ledger import Ledger
 from contracts.transfer import Outcome, TransferRequest
-from functions.transfer.carrier import Ambiguous, Throttled
+from functions.transfer.carrier import Ambiguous, CarrierFailure, Refused, Throttled
 from functions.transfer.handler import Consumer, Handlers
 from functions.transfer.watching import Watching
 from tests.contracts.people import agent_files
@@ -25,6 +25,7 @@ from tests.functions.persons import Person
 from tests.functions.test_calls import DESK, FRONT, SECOND, call, nobody_waits, people
 from tests.functions.world import CALL_SID, Fault
 
+THIRD = "+15550100004"
 VOICEMAIL = {"greeting": "Please leave a message.", "deliver": {"webhook": "https://example.com/m"}}
 BOTH = [{"phone": DESK}, {"phone": SECOND}]
 SCENES: dict[str, tuple[dict[str, Any], dict[str, Person]]] = {
@@ -97,6 +98,39 @@ def test_R22_a_call_apart_that_is_throttled_is_made_a_moment_later() -> None:
     world.timeline.run(900)
     assert wrong(world) == []
     assert world.exchange.bridged == [DESK]
+
+
+def at_once(seed: int, *targets: str) -> CallWorld:
+    """Several who decline, called apart together."""
+    desk = {"mode": "attended", "ring": "at_once", "targets": [{"phone": target} for target in targets]}
+    return call(people(desk), {target: Person(key="2") for target in targets}, rng=random.Random(seed))
+
+
+def all_rang_once(world: CallWorld, *targets: str) -> bool:
+    row = world.ledger.read(CALL_SID)
+    rung = sorted(address for _, _, address in world.exchange.rung.elements())
+    return row is not None and row.open_transfer is None and rung == sorted(targets) and wrong(world) == []
+
+
+def test_all_who_are_called_apart_are_rung_though_the_first_is_reported_before_the_last_is_called() -> None:
+    for seed in range(20):
+        world = at_once(seed, DESK, SECOND, THIRD)
+        world.timeline.run(300)
+        assert all_rang_once(world, DESK, SECOND, THIRD), seed
+
+
+@pytest.mark.parametrize("reports_lost", [False, True])
+@pytest.mark.parametrize("fault", [Ambiguous(500, 20500), Throttled(429, 20429), Refused(401, 20003)])
+def test_R22_a_failure_at_the_second_who_is_called_apart_rings_the_first_no_second_time(
+    fault: CarrierFailure,
+    reports_lost: bool,  # noqa: FBT001
+) -> None:
+    for seed in range(5):
+        world = at_once(seed, DESK, SECOND)
+        world.reports_lost = reports_lost
+        world.exchange.create_faults = [None, fault]
+        world.timeline.run(300)
+        assert all_rang_once(world, DESK, SECOND), seed
 
 
 @pytest.mark.parametrize(
