@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Callable
 from typing import Any
 
 from aws_lambda_powertools.utilities.parameters import SecretsProvider
 from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
 
 MAX_AGE_SECONDS = 60
+FAILED_SECONDS = 10
+"""How long a reload that failed is not repeated: one that gets no answer takes five seconds of a caller's waiting."""
 
 
 class SecretUnusable(RuntimeError):  # noqa: N818 - it names what the secret is
@@ -16,12 +20,14 @@ class SecretUnusable(RuntimeError):  # noqa: N818 - it names what the secret is
 
 
 class Secret:
-    """One secret, a JSON object, by name. When a reload fails the last good content stays in use."""
+    """One secret, a JSON object, by name. When a reload fails the last good content stays in use; `now` in seconds."""
 
-    def __init__(self, name: str, client: Any) -> None:
+    def __init__(self, name: str, client: Any, now: Callable[[], float] = time.monotonic) -> None:
         self._name = name
         self._provider = SecretsProvider(boto3_client=client)
         self._last: dict[str, object] = {}
+        self._now = now
+        self._failed_at = float("-inf")
 
     def read(self) -> dict[str, object]:
         """The object as of at most a minute ago.
@@ -29,9 +35,12 @@ class Secret:
         Raises:
             SecretUnusable: there is none, or it is not a JSON object.
         """
+        if self._last and self._now() - self._failed_at < FAILED_SECONDS:
+            return self._last
         try:
             content = json.loads(str(self._provider.get(self._name, max_age=MAX_AGE_SECONDS)))
         except (GetParameterError, ValueError, RecursionError) as error:
+            self._failed_at = self._now()
             if self._last:
                 return self._last
             raise SecretUnusable(f"secret {self._name}: {type(error).__name__}") from None
@@ -44,6 +53,7 @@ class Secret:
         """Keep nothing: the next `read` asks Secrets Manager, or fails."""
         self._provider.clear_cache()  # type: ignore[no-untyped-call]  # Powertools' own has no annotation
         self._last = {}
+        self._failed_at = float("-inf")
 
 
 def auth_tokens(secret: Secret) -> list[str]:

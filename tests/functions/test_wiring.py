@@ -81,14 +81,32 @@ class TestSecrets:
         assert client.asked == 1
 
     def test_R34_when_a_reload_fails_the_last_good_content_stays(self) -> None:
-        client = FakeSecrets()
-        secret = Secret("s", client)
+        client, now = FakeSecrets(), [0.0]
+        secret = Secret("s", client, now=lambda: now[0])
         secret.read()
         secret._provider.store = {}
         client.content = None
         assert auth_tokens(secret) == [AUTH_TOKEN]
         client.content = "not json"
+        now[0] += 10
         assert auth_tokens(secret) == [AUTH_TOKEN]
+        assert client.asked == 3
+
+    def test_R35_while_reloads_fail_nobody_waits_for_more_than_one_in_ten_seconds(self) -> None:
+        client, now = FakeSecrets(), [0.0]
+        secret = Secret("s", client, now=lambda: now[0])
+        secret.read()
+        secret._provider.store = {}
+        client.content = None
+        for _ in range(5):  # as often as one question of Twilio's needs the tokens
+            assert auth_tokens(secret) == [AUTH_TOKEN]
+        assert client.asked == 2
+        now[0] += 10
+        secret.read()
+        assert client.asked == 3
+        client.content = json.dumps({"current": "new"})
+        now[0] += 10
+        assert auth_tokens(secret) == ["new"]
 
     @pytest.mark.parametrize("content", [None, "canary-not-json", "[]", "[" * 5000])
     def test_S12_an_unusable_secret_is_named_and_its_content_is_not(self, content: str | None) -> None:
