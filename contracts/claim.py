@@ -110,7 +110,7 @@ def rung(transfer: Transfer, now: float, child_sid: str) -> Transfer:
     legs = transfer.hunt.legs
     if child_sid and child_sid not in legs:
         legs = (*legs, child_sid)
-    transfer = replace(transfer, child_sid=child_sid, hunt=replace(transfer.hunt, legs=legs))
     if transfer.state is TransferState.DIALLED:
-        return transfer
-    return replace(transfer, state=TransferState.DIALLED, dialled_at=now)
+        return replace(transfer, child_sid=child_sid, hunt=replace(transfer.hunt, legs=legs))
+    hunt = replace(transfer.hunt, legs=legs, dials=transfer.hunt.dials + 1)
+    return replace(transfer, state=TransferState.DIALLED, dialled_at=now, child_sid=child_sid, hunt=hunt)

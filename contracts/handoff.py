@@ -56,8 +56,8 @@ class Hunt:
     """Where a transfer stands among the targets.
 
     `hop` counts the rings; `position` None: it has not begun; `begun_at` is when its first ring was claimed; `legs` are
-    those seen of this hop. `attended`: the caller stays with the agent while this one rings, and `ended` are those of
-    its legs that are over.
+    those seen of this hop, `dials` counts its claims that came to a dial. `attended`: the caller stays with the agent
+    while this one rings, and `ended` are those of its legs that are over.
     """
 
     hop: int = 0
@@ -68,6 +68,7 @@ class Hunt:
     begun_at: float = 0.0
     attended: bool = False
     ended: tuple[str, ...] = ()
+    dials: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,12 +120,14 @@ class Transfers:
             reason=wanted.reason.value,
             **said,
         )
-        if claim.attempt > ATTEMPTS + transfer.hop:
+        apart_in_doubt = claim.must_reconcile and transfer.hunt.attended
+        # Twilio's 429s make many claims of which nothing has come; each but those in doubt may still become a dial.
+        if transfer.hunt.dials >= ATTEMPTS or (apart_in_doubt and claim.attempt > ATTEMPTS + transfer.hop):
             self.ends.end(row.call_sid, Outcome.CARRIER_ERROR.value, by="carrier")
             return self.nobody(row.call_sid, row, why="every dial was lost")
         if transfer.joining:
             return self._join(claim, transfer)
-        if claim.must_reconcile and transfer.hunt.attended:
+        if apart_in_doubt:
             # A person may be ringing apart, which only the transfer function can find out.
             self.ledger.release(row.call_sid, wanted.request_id, claim.attempt, doubtful=True)
             self.ends.transfers.send(wanted.to_json(), row.call_sid)

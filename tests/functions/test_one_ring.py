@@ -100,6 +100,15 @@ def test_R22_a_call_apart_that_is_throttled_is_made_a_moment_later() -> None:
     assert world.exchange.bridged == [DESK]
 
 
+def test_R22_a_crowd_of_429s_loses_no_caller_whom_the_webhook_can_still_take_to_a_person() -> None:
+    world = scene("attended and accepted")
+    world.exchange.create_faults = [Throttled(429, 20429)] * 500
+    world.stream_ends(20.0)
+    world.timeline.run(120)
+    assert wrong(world) == []
+    assert world.exchange.bridged == [DESK]
+
+
 def at_once(seed: int, *targets: str) -> CallWorld:
     """Several who decline, called apart together."""
     desk = {"mode": "attended", "ring": "at_once", "targets": [{"phone": target} for target in targets]}
