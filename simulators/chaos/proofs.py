@@ -12,8 +12,8 @@ import sys
 import tempfile
 import xml.etree.ElementTree as ET
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +21,9 @@ from simulators.chaos.rows import STORMS
 from simulators.settings import ROOT
 
 _ROWS: Final = re.compile(r"_([SR]\d+)(?=_)")
+_RAN: Final = frozenset(
+    {0, 1, 5}
+)  # passed, failed, none chosen: https://docs.pytest.org/en/stable/reference/exit-codes.html
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,27 +60,37 @@ def by_row(junit: str) -> dict[str, NamedTests]:
     return {row: NamedTests(passed[row], tuple(failed.get(row, ()))) for row in {*passed, *failed}}
 
 
-async def tests(rows: Iterable[str]) -> dict[str, NamedTests]:
+def of_run(status: int | None, junit: str, rows: Iterable[str]) -> dict[str, NamedTests]:
+    """The tests of these rows by pytest's status and report ("": it left none); a run that broke off proves none."""
+    found = by_row(junit) if junit else {}
+    if status in _RAN:
+        return found
+    none = NamedTests(0, ())
+    ended = f"pytest ended with {status}"
+    return {row: replace(one, failed=(*one.failed, ended)) for row in rows for one in [found.get(row, none)]}
+
+
+async def tests(rows: Collection[str]) -> dict[str, NamedTests]:
     """Run the tests named after these rows, with two processes."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
         chosen = " or ".join(f"{row}_" for row in rows)
         options = ("-k", chosen, "-n", "2", "-p", "no:cacheprovider", "--deselect", "tests/calls/test_chaos.py")
-        await _run("pytest", "tests", *options, f"--junitxml={report}")
-        return by_row(report.read_text(encoding="utf-8")) if report.exists() else {}
+        status, _ = await _run("pytest", "tests", *options, f"--junitxml={report}")
+        return of_run(status, report.read_text(encoding="utf-8") if report.exists() else "", rows)
 
 
 async def storms(rows: Iterable[str], runs: int = 0) -> list[Storm]:
     """Let the storms of these rows pass, side by side; `runs` a row instead of its own number, if not 0."""
     chosen = [row for row in STORMS if row in {*rows}]
     outputs = await asyncio.gather(*(_run("tests.functions.storm", row, str(runs or STORMS[row][1])) for row in chosen))
-    told = [json.loads(output.splitlines()[-1]) for output in outputs]
+    told = [json.loads(output.splitlines()[-1]) for _, output in outputs]
     return [Storm(row, one["runs"], one["doubled"], one["lost"]) for row, one in zip(chosen, told, strict=True)]
 
 
-async def _run(*arguments: str) -> str:
+async def _run(*arguments: str) -> tuple[int | None, str]:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", *arguments, cwd=ROOT, stdout=asyncio.subprocess.PIPE, stdin=asyncio.subprocess.DEVNULL
     )
     output, _ = await process.communicate()
-    return output.decode()
+    return process.returncode, output.decode()

@@ -6,7 +6,7 @@ from simulators.chaos import page
 from simulators.chaos.ear import Outcome
 from simulators.chaos.page import ALL
 from simulators.chaos.play import Played, Relay
-from simulators.chaos.proofs import NamedTests, Storm, by_row
+from simulators.chaos.proofs import NamedTests, Storm, by_row, of_run
 from simulators.chaos.rows import PLAYS, STORMS
 from simulators.move import Moved, Result
 
@@ -87,6 +87,15 @@ def test_calls_that_moved_are_judged_by_the_gap_and_by_what_they_remember() -> N
 def test_tests_are_counted_by_the_rows_in_their_names() -> None:
     cases = '<testcase name="test_R3_R4_x[R9_1]"/><testcase name="test_R3_y"><failure/></testcase><testcase name="z"/>'
     assert by_row(f"<suite>{cases}</suite>") == {"R3": NamedTests(1, ("test_R3_y",)), "R4": NamedTests(1, ())}
+
+
+def test_a_run_of_the_tests_that_was_cut_short_proves_no_row() -> None:
+    junit = '<suite><testcase name="test_R3_x"/><testcase name="tests.broken"><error/></testcase></suite>'
+    assert of_run(0, junit, ["R3", "R4"]) == of_run(1, junit, ["R3", "R4"]) == {"R3": NamedTests(1, ())}
+    ended = "pytest ended with 2"
+    assert of_run(2, junit, ["R3", "R4"]) == {"R3": NamedTests(1, (ended,)), "R4": NamedTests(0, (ended,))}
+    assert of_run(2, "", ["R4"]) == {"R4": NamedTests(0, (ended,))}
+    assert of_run(5, "", ["R4"]) == {}
 
 
 def test_the_rows_played_are_rows_of_the_list() -> None:
