@@ -20,7 +20,7 @@ LINE_AFTER = 0.8  # seconds of silence on the agent's turn
 LINE_LEAST = 0.4  # seconds from the loss, when the silence is older than that
 AGAIN_WITHIN = 30.0  # seconds in which a second loss is one too many
 SPEECH_WITHIN = 6.0  # seconds from the end of what was heard to the voice of the agent that came back
-PROBE_SECONDS = 1.0  # what a model gets to answer a question that costs it nothing
+PROBE_SECONDS = 3.0  # what a model gets to answer a question that costs it nothing: as much as a ping
 PROBE_EVERY = 5.0
 KEPT_FRAMES = 75  # of the caller's audio, the latest 1.5 s
 # A session lives 60 minutes: https://developers.openai.com/api/docs/guides/realtime-conversations
