@@ -114,11 +114,19 @@ class FakeModel:
                 await self.changed.wait()
         return self.of(kind)
 
+    async def asked(self, times: int) -> None:
+        """Wait for so many handshakes to have come, answered or not."""
+        async with asyncio.timeout(GUARD):
+            while len(self.headers) < times:
+                self.changed.clear()
+                await self.changed.wait()
+
     async def say(self, kind: str, to: ServerConnection | None = None, **fields: Any) -> None:
         await (to or self.connections[-1]).send(json.dumps({"type": kind, "event_id": "event_1", **fields}))
 
     async def _request(self, connection: ServerConnection, request: Request) -> Response | None:
         self.headers.append(request)
+        self.changed.set()
         await self.answers.wait()
         return connection.respond(self.refuse, "no") if self.refuse else None
 
