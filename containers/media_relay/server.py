@@ -38,7 +38,8 @@ from contracts.stream import MEDIA_PATH, MalformedPath, digest, parse
 from contracts.visit import DRAINING, FULL, Refusal, StreamRefused
 
 STREAM_LIMITS = Limits(open_timeout=3.0, ping_interval=5.0, ping_timeout=5.0, max_size=64 * 1024)
-MOVE_SHARE = 1 / 4  # of a drain, its last part: calls move then, each between two turns if it can
+MOVE_SHARE = 2 / 5  # of a drain, its last part: calls move then, each between two turns if it can
+TELL_SHARE = 3 / 5  # of the move, its first part: one call after another is told
 LAST_SECONDS = 8.0  # what a call that is sent on may still take
 MOST_PENDING = 200  # handshakes whose token is being looked up; and as many whose refusal is written down
 NOTE_SECONDS = 1.0  # what telling it may take: Twilio's caller hears nothing meanwhile
@@ -129,11 +130,11 @@ class Server:
     def _move(self, seconds: float) -> None:
         """Not all at one moment, which would be one too many for whoever takes them in.
 
-        In the first half one after another is told to go between two turns; in the second each goes that has not.
+        One after another is told to go between two turns; each has as long to find such a moment.
         """
         calls = list(self._calls)
-        for place, call in enumerate(calls):
-            self._loop.call_later(place / len(calls) * seconds / 2, call.drain, seconds / 2)
+        for call, (after, within) in zip(calls, moments(len(calls), seconds), strict=True):
+            self._loop.call_later(after, call.drain, within)
 
     async def _wait_for_the_last(self, moving: float) -> None:
         try:
@@ -275,6 +276,12 @@ class Server:
         self._protection.leave()
         if not self._calls:
             self._empty.set()
+
+
+def moments(calls: int, seconds: float) -> list[tuple[float, float]]:
+    """When each call is told to move, in seconds from now, and within how many; all are gone in `seconds`."""
+    within = seconds * (1 - TELL_SHARE)
+    return [(place / calls * (seconds - within), within) for place in range(calls)]
 
 
 def _past(row: Row) -> agent.Past:

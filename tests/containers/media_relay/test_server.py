@@ -9,9 +9,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from websockets.exceptions import InvalidStatus
 
 from containers.media_relay import server as server_module
+from containers.media_relay.server import moments
 from containers.media_relay.silence import PATIENCE, Turn
 from containers.media_relay.websocket_server import ServerWebSocket
 from contracts import events, stream
@@ -367,6 +370,17 @@ async def test_a_call_that_does_not_end_is_reported_when_the_relay_leaves(monkey
         assert stuck.drained == 1
         assert home.of(events.EFFECT_FAILED)[0]["error"] == "1 calls did not end"
         home.server._ended(stuck)  # type: ignore[arg-type]
+
+
+@given(st.integers(0, 600), st.floats(0, 110))
+def test_R14_calls_that_must_go_are_told_one_after_another_and_all_go_in_time(calls: int, seconds: float) -> None:
+    told = moments(calls, seconds)
+    assert [after for after, _ in told] == sorted(after for after, _ in told)
+    assert all(after >= 0 and after + within <= seconds + 1e-9 and within >= seconds / 3 for after, within in told)
+    if calls and seconds:
+        assert (
+            max(sum(start <= after < start + seconds / 10 for after, _ in told) for start, _ in told) <= calls / 6 + 2
+        )
 
 
 class Stuck:
