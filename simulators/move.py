@@ -32,7 +32,7 @@ from simulators.stack import LocalStack, local_stack
 
 STORY: Final = [f"chapter {number}" for number in range(1, 121)]
 STORY_MS: Final = 60_000
-DRAIN_SECONDS: Final = 20  # their last quarter is when calls move
+DRAIN_SECONDS: Final = 20  # in the last two fifths of them calls move
 FORGETFUL_HZ: Final = 330
 GAP_SECONDS: Final = 3.0
 _NUMBER: Final = "+15550100000"

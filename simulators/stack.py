@@ -120,7 +120,8 @@ async def local_stack(
         environ: what the relay's process inherits beside what it is told.
         sink: takes every logged event, from any thread.
         mind: makes the stand-in model's mind, one a session.
-        breakable: whether `levers` are wanted; every neighbour must be a stand-in then.
+        breakable: whether `levers` are wanted; the carrier must be a stand-in then, and only a model that is one too
+            can be broken, and the network with it.
         troubles: those of the stand-in for AWS, if the settings name one.
 
     Raises:
@@ -132,7 +133,7 @@ async def local_stack(
         session, endpoint, resources = await _cloud(up, settings, troubles)
         model = None
         if not settings.openai_realtime_url:
-            model = Model(mood.moody(mind), api_key=settings.openai_api_key, faults=mood.faults)
+            model = Model(mood.moody(mind), api_key=settings.openai_api_key, faults=mood.faults, remembers=False)
         if model:
             up.push_async_callback(model.stop)
             await model.start()
@@ -151,8 +152,9 @@ async def local_stack(
         levers = None
         if proxies and front:
             proxies[1].choose = front.ready  # one socket less on each call's way
-        if proxies and carrier:
-            levers = StackLevers(lambda: relay, carrier, *proxies, mood, troubles)
+        if breakable and carrier:
+            before_model, media = proxies or (None, None)
+            levers = StackLevers(lambda: relay, carrier, before_model, media, mood, troubles)
             up.push_async_callback(_cancelled, asyncio.create_task(relay.keep_running()))
         yield LocalStack(
             webhook=f"http://127.0.0.1:{ports[0]}",

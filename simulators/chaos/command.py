@@ -113,8 +113,17 @@ def _sabotaged() -> dict[str, str]:
 async def _play(campaign: Campaign, environ: Mapping[str, str]) -> Sequence[Played]:
     if not (plays := campaign.plays()):
         return []
+    played = list[Played]()
+    for direct in sorted({play.direct for play in plays}):
+        played += await _play_on(campaign, environ, [play for play in plays if play.direct is direct], direct=direct)
+    return sorted(played, key=lambda one: plays.index(one.play))
+
+
+async def _play_on(
+    campaign: Campaign, environ: Mapping[str, str], plays: Sequence[Play], *, direct: bool
+) -> list[Played]:
     played = []
-    async with stage(environ) as running:
+    async with stage(environ, direct=direct) as running:
         for play in plays:
             began = time.monotonic()
             at_once = play.at_once or campaign.at_once

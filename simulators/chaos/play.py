@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
 import resource
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -17,6 +18,7 @@ from simulators import audio
 from simulators.carrier import Call, Callee, Carrier, Number, Variants
 from simulators.chaos.caller import AnsweringMind, Caller
 from simulators.chaos.ear import Outcome, judge
+from simulators.chaos.model_apart import ModelApart, model_apart
 from simulators.chaos.rows import DRAIN_SECONDS, Play
 from simulators.cloud.apart import cloud_apart
 from simulators.cloud.troubles import Troubles
@@ -31,6 +33,7 @@ PATIENCE_SECONDS: Final = 40.0
 SPREAD_SECONDS: Final = 2.5
 GONE_SECONDS: Final = 3.0
 _CALLED: Final = "+15550100000"
+_MEDIA: Final = "media.test"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +90,14 @@ class Told:
 class Stage:
     """A running stack and what its log tells. Calls begin at the first of two relays, which alone is ever struck."""
 
-    def __init__(self, stack: LocalStack, carrier: Carrier, levers: StackLevers, told: Told) -> None:
+    def __init__(
+        self, stack: LocalStack, carrier: Carrier, levers: StackLevers, told: Told, apart: ModelApart | None
+    ) -> None:
         self._stack = stack
         self._carrier = carrier
         self._levers = levers
         self._told = told
+        self._apart = apart
         assert stack.front, "there are two relays"
         self._front = stack.front
         self._ports = list(stack.front.behind)
@@ -113,8 +119,11 @@ class Stage:
 
     async def _wave(self, play: Play, calls: int, rng: random.Random) -> list[tuple[Call, Caller]]:
         struck, mend = asyncio.Event(), None
-        front, (one, *others) = self._front, self._ports
-        front.behind = [one]
+        gc.unfreeze()
+        gc.collect()
+        gc.freeze()  # a collection amid a wave would stop the clock of every caller for as long as it takes
+        one, *others = self._ports
+        self._lead_to([one])
         # What the wave before has shown the fleet would spare these callers the fault.
         await asyncio.to_thread(self._stack.breakers.worked)
         if play.from_start and play.who:
@@ -125,7 +134,7 @@ class Stage:
         if not struck.is_set():
             await asyncio.sleep(0 if play.brief else spread + rng.uniform(0, 3))
             mend = self._levers.pull(play.who, play.what) if play.who else None
-            front.behind = [*others, one]
+            self._lead_to([*others, one])
             await asyncio.sleep(play.felt_after)
             struck.set()
         try:
@@ -133,6 +142,11 @@ class Stage:
         finally:
             if mend:
                 mend()
+
+    def _lead_to(self, ports: list[int]) -> None:
+        self._front.behind = ports
+        if self._apart:
+            self._carrier.fronts.behind[_MEDIA] = "127.0.0.1", ports[0]
 
     async def _call(self, play: Play, struck: asyncio.Event, after: float) -> tuple[Call, Caller]:
         await asyncio.sleep(after)
@@ -158,17 +172,21 @@ class Stage:
         return outcome
 
     async def _left_open(self) -> int:
-        proxies = (self._levers.model, self._levers.media)
         with suppress(TimeoutError):
             async with asyncio.timeout(GONE_SECONDS):
-                for proxy in proxies:
-                    await proxy.empty()
-        return sum(len(proxy.connections) for proxy in proxies)
+                while await self._open():  # noqa: ASYNC110 - of what another process has, only asking tells
+                    await asyncio.sleep(0.1)
+        return await self._open()
+
+    async def _open(self) -> int:
+        if self._apart:
+            return await self._apart.live()
+        return sum(len(proxy.connections) for proxy in (self._levers.model, self._levers.media) if proxy)
 
 
 @asynccontextmanager
-async def stage(environ: Mapping[str, str]) -> AsyncIterator[Stage]:
-    """A breakable stack with an answering agent and a person behind every number.
+async def stage(environ: Mapping[str, str], *, direct: bool = False) -> AsyncIterator[Stage]:
+    """A breakable stack with an answering agent and a person behind every number; `direct`: as in `Play`.
 
     Raises:
         StackError: it cannot start.
@@ -177,8 +195,15 @@ async def stage(environ: Mapping[str, str]) -> AsyncIterator[Stage]:
     async with AsyncExitStack() as up:
         environ = {**environ, "ECS_AGENT_URI": await up.enter_async_context(_ecs_agent())}
         endpoint = await up.enter_async_context(cloud_apart(troubles))
+        apart = await up.enter_async_context(model_apart()) if direct else None
         settings = Settings(
-            webhook_port=0, relay_port=0, drain_seconds=DRAIN_SECONDS, relays=2, aws_endpoint_url=endpoint
+            webhook_port=0,
+            relay_port=0,
+            drain_seconds=DRAIN_SECONDS,
+            relays=2,
+            aws_endpoint_url=endpoint,
+            media_origin=f"wss://{_MEDIA}" if apart else None,
+            openai_realtime_url=apart.url if apart else None,
         )
         stack = await up.enter_async_context(
             local_stack(settings, environ, told, mind=AnsweringMind, breakable=True, troubles=troubles)
@@ -194,7 +219,7 @@ async def stage(environ: Mapping[str, str]) -> AsyncIterator[Stage]:
         carrier.numbers[_CALLED] = Number(
             voice_url=f"{stack.webhook}/voice/incoming", status_callback=f"{stack.webhook}/voice/call-status"
         )
-        yield Stage(stack, carrier, levers, told)
+        yield Stage(stack, carrier, levers, told, apart)
 
 
 @asynccontextmanager

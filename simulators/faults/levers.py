@@ -38,12 +38,15 @@ def _nothing() -> None:
 
 @dataclass(frozen=True, slots=True)
 class StackLevers:
-    """Pulls at a running stack. `relay` is asked for at each pull: it may have been started anew."""
+    """Pulls at a running stack. `relay` is asked for at each pull: it may have been started anew.
+
+    `model` and `media` are the proxies before them; where there are none, nothing is wrong with the network.
+    """
 
     relay: Callable[[], Process]
     carrier: Carrier
-    model: FaultProxy
-    media: FaultProxy
+    model: FaultProxy | None
+    media: FaultProxy | None
     mood: Mood
     troubles: Troubles
 
@@ -66,7 +69,7 @@ class StackLevers:
         if what in {"dies", "refuses"}:
             mood.refuse_status = 503
             if what == "dies":
-                self.model.reset()
+                self._proxy(self.model, what)
 
             def lets_in() -> None:
                 mood.refuse_status = None
@@ -84,7 +87,8 @@ class StackLevers:
         return self._proxy(self.model, what)
 
     @staticmethod
-    def _proxy(proxy: FaultProxy, what: str) -> Callable[[], None]:
+    def _proxy(proxy: FaultProxy | None, what: str) -> Callable[[], None]:
+        assert proxy, "the stack was made with proxies"
         match what:
             case "dies":
                 proxy.reset()

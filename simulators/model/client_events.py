@@ -140,7 +140,7 @@ def decode(message: str | bytes) -> dict[str, Any]:
     if isinstance(message, bytes):
         raise Refused("invalid_event", "Binary messages are not supported; send events as JSON text.")
     try:
-        content = json.loads(message, parse_constant=_no_constant)
+        content = _DECODER.decode(message)
     except (ValueError, RecursionError) as error:
         raise Refused("invalid_event", "The message could not be parsed as JSON.") from error
     if not isinstance(content, dict):
@@ -150,6 +150,9 @@ def decode(message: str | bytes) -> dict[str, Any]:
 
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_constant)
 
 
 def event_id(content: dict[str, Any]) -> str | None:

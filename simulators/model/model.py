@@ -37,6 +37,7 @@ class Model:
         terms: lifetime of sessions and pace of audio.
         faults: how connections misbehave: one value for all, or chosen by the connection's number (from 0, refused
             ones count).
+        remembers: whether `sessions` is kept.
     """
 
     def __init__(
@@ -46,12 +47,14 @@ class Model:
         api_key: str | None = None,
         terms: Terms | None = None,
         faults: Faults | Callable[[int], Faults] | None = None,
+        remembers: bool = True,
     ) -> None:
         self.sessions: list[Record] = []
         self.refused: list[int] = []  # HTTP status of every handshake that was refused
         self._mind = mind
         self._api_key = api_key
         self._terms = terms or Terms()
+        self._remembers = remembers
         self._faults = faults if callable(faults) else lambda _number: faults or Faults()
         self._attempts: dict[ServerConnection, Faults] = {}
         self._attempt_count = 0
@@ -67,6 +70,11 @@ class Model:
     def url(self) -> str:
         """What `OPENAI_REALTIME_URL` names: without query."""
         return f"ws://127.0.0.1:{self.port}{PATH}"
+
+    @property
+    def live(self) -> int:
+        """How many connections are open."""
+        return len(self._server.connections) if self._server else 0
 
     async def start(self, port: int = 0, host: str = "127.0.0.1") -> None:
         """Listen; port 0 takes a free one.
@@ -149,6 +157,8 @@ class Model:
             headers={name.lower(): value for name, value in request.headers.raw_items()},
             model=parse_qs(urlsplit(request.path).query)["model"][0],
             mind=self._mind(),
+            keeps=self._remembers,
         )
-        self.sessions.append(record)
+        if self._remembers:
+            self.sessions.append(record)
         await Talk(connection, record, self._terms, faults, self._changed.set).run()

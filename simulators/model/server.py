@@ -37,6 +37,8 @@ class Record:
         received, sent: events in order; what was not a JSON object is kept as {"type": None, "raw": …}.
         audio: what `input_audio_buffer.append` brought, decoded from base64 (mu-law if the client chose it).
         violations: what a careful client would not do.
+        said: how many events were sent.
+        keeps: whether it does; a busy server that is never asked would only grow, and stop to collect garbage.
         close_code, close_reason: how it ended; None and "" while it is open.
     """
 
@@ -47,6 +49,8 @@ class Record:
     sent: list[Event] = field(default_factory=list)
     audio: bytearray = field(default_factory=bytearray)
     violations: list[str] = field(default_factory=list)
+    said: int = 0
+    keeps: bool = True
     close_code: int | None = None
     close_reason: str = ""
 
@@ -56,6 +60,8 @@ class Record:
 
     def remember(self, message: str | bytes) -> None:
         """Keep a message from the client."""
+        if not self.keeps:
+            return
         try:
             content = json.loads(message)
             kind = content["type"]
@@ -68,6 +74,12 @@ class Record:
                 self.audio += base64.b64decode(content["audio"], validate=True)
             except (binascii.Error, ValueError, KeyError, TypeError):
                 self.violations.append("input_audio_buffer.append without base64 audio")
+
+    def told(self, event: Event) -> None:
+        """Keep an event that was sent."""
+        self.said += 1
+        if self.keeps:
+            self.sent.append(event)
 
 
 class Talk:
@@ -86,6 +98,7 @@ class Talk:
         self._turn = asyncio.Lock()
         self._work: asyncio.Queue[Hear | Think] = asyncio.Queue()
         self._deadline_moved = asyncio.Event()
+        self._timed_for = self._session.deadline
         self._failure: Exception | None = None
 
     async def run(self) -> None:
@@ -133,16 +146,17 @@ class Talk:
                         await self._close(code, reason)
                     case _:
                         self._work.put_nowait(output)
-        self._deadline_moved.set()
+        if self._session.deadline != self._timed_for:  # most messages are audio, and move nothing
+            self._deadline_moved.set()
         self._noticed()
 
     async def _send(self, event: Event) -> None:
         await self._socket.send(json.dumps(event))
-        self._record.sent.append(event)
+        self._record.told(event)
         await self._break_off()
 
     async def _break_off(self) -> None:
-        if self._faults.close_after == len(self._record.sent):
+        if self._faults.close_after == self._record.said:
             await self._close(self._faults.close_code, self._faults.close_reason)
 
     async def _close(self, code: int, reason: str) -> None:
@@ -153,7 +167,8 @@ class Talk:
 
     async def _keep_time(self) -> None:
         while True:
-            delay = self._session.deadline - time.monotonic()
+            self._timed_for = self._session.deadline
+            delay = self._timed_for - time.monotonic()
             self._deadline_moved.clear()
             try:
                 async with asyncio.timeout(max(0.0, delay)):
