@@ -55,8 +55,10 @@ PLAYS: Final = (
     Play("control", "none; callers press 0", "", "", 40, 1.0 + TURN_SECONDS, asks=True, ends=frozenset({"person"})),
     Play("R1", "the model refuses (503)", "model", "refuses", 60, 1.5 + TURN_SECONDS, from_start=True),
     Play("R2", "the model accepts and says nothing", "model", "stall", 40, 3.0, from_start=True),
-    Play("R3", "the model's connection is closed (FIN)", "model", "closes", 100, 1.0 + TURN_SECONDS),
-    Play("R3", "the model's connection is reset (RST), and it stays away", "model", "dies", 100, 1.0 + TURN_SECONDS),
+    Play("R3", "the model's connection is closed (FIN)", "model", "closes", 500, 1.0 + TURN_SECONDS, at_once=40),
+    Play(
+        "R3", "its connection is reset (RST), and it stays away", "model", "dies", 500, 1.0 + TURN_SECONDS, at_once=40
+    ),
     Play("R4", "a black hole before the model", "model", "black_hole", 40, 7.0),
     Play("R6", "responses fail: rate limit", "model", "fails", 40, 4.0),
     Play("R7", "the model answers without sound", "model", "mute", 40, 8.0 + TURN_SECONDS),
@@ -65,8 +67,8 @@ PLAYS: Final = (
     Play("R14", "SIGTERM", "relay", "term", 100, 3.0, at_once=100, felt_after=DRAIN_SECONDS, direct=True),
     Play("R15", "kill -9 of the relay", "relay", "kill", 200, 3.0),
     Play("R16", "SIGSTOP of the relay", "relay", "stop", 50, 15.0),
-    Play("R17", "the queue answers 503", "queue", "down", 60, 4.0, asks=True),
-    Play("R17", "the queue answers late (1.5 s)", "queue", "slow", 24, 4.0, asks=True),
+    Play("R17", "the queue answers 503", "queue", "down", 600, 4.0, asks=True, at_once=40),
+    Play("R17", "the queue answers late (1.5 s)", "queue", "slow", 400, 4.0, asks=True, at_once=40),
     Play("R22", "Twilio's API answers 500", "carrier", "fails", 24, 10.0, asks=True),
     Play("R22", "Twilio's API answers 429", "carrier", "refuses", 24, 10.0, asks=True),
     Play("R35", "the ledger answers 503", "ledger", "down", 40, 4.0, from_start=True),
