@@ -42,7 +42,8 @@ Written by `make chaos`. Calls go through real processes and sockets; what is he
 the caller's recording: mu-law decoded, RMS of each 20 ms, audible above -50 dBFS. A silence that the caller ends by
 speaking is the caller's own; the pause in a ringing tone is nobody's; every other counts. Each turn takes up to
 {TURN_SECONDS} s of it without any fault (the control rows show how much), which limits include. Each wave of calls is
-struck once; the calls begin at random moments before, so each is struck at a moment of its own.
+struck once; the calls begin at random moments before, so each is struck at a moment of its own. That each felt the
+fault is read from the log; a row with a call that did not is not met.
 
 *Doubled*: more than one phone was rung. *Lost*: a person was asked for, nobody was rung and nothing was said.
 *Leaks*: connections to carrier or model still open three seconds after the last call of a wave.
@@ -92,6 +93,7 @@ def of_play(played: Played) -> Line:
         f"{doubled} doubled" if doubled else "",
         f"{lost} lost" if lost else "",
         f"{played.left_open} connections left" if played.left_open else "",
+        f"{played.unfelt} never felt the fault" if played.unfelt else "",
         *(_soak_unmet(played) if play.brief else ()),
     ]
     common = Counter(one.heard for one in outcomes).most_common(1)[0][0]

@@ -56,7 +56,10 @@ class Relay:
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """A row's calls, and what was left behind: connections still open `GONE_SECONDS` after the last call of a wave."""
+    """A row's calls, and what was left behind: connections still open `GONE_SECONDS` after the last call of a wave.
+
+    `unfelt`: how many calls of a fault show no sign of it.
+    """
 
     play: Play
     outcomes: Sequence[Outcome]
@@ -64,18 +67,28 @@ class Played:
     relay: Sequence[Relay]
     lag_ms: Sequence[int]
     tasks: Sequence[int]
+    unfelt: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Told:
     """What the log tells, from any thread: calls that asked for a person, and the relays' loop lag in ms.
 
-    `tasks`: how many ran in a relay's loop, each time that it told so while it had calls.
+    `tasks`: how many ran in a relay's loop, each time that it told so while it had calls. `felt`: calls that show the
+    sign of the row that is played.
     """
 
     asked: set[str] = field(default_factory=set)
     lag_ms: list[int] = field(default_factory=list)
     tasks: list[int] = field(default_factory=list)
+    felt: set[str] = field(default_factory=set)
+    play: Play | None = None
+
+    def begin(self, play: Play) -> None:
+        """A row begins."""
+        self.play = play
+        for kept in (self.lag_ms, self.tasks, self.felt):
+            kept.clear()
 
     def __call__(self, line: Mapping[str, object]) -> None:
         """Take a line."""
@@ -85,6 +98,8 @@ class Told:
             self.tasks.append(count)
         if line.get("event") == events.HANDOFF_ASKED.name:
             self.asked.add(str(line["call_sid"]))
+        if self.play and self.play.shows(line):
+            self.felt.add(str(line["call_sid"]))
 
 
 class Stage:
@@ -107,15 +122,15 @@ class Stage:
         rng = random.Random(f"{play.row} {play.fault} {seed}")
         outcomes: list[Outcome] = []
         left, relay = 0, [Relay.of(self._stack.relay.pid)]
-        self._told.lag_ms.clear()
-        self._told.tasks.clear()
+        self._told.begin(play)
         while len(outcomes) < calls:
             wave = await self._wave(play, min(at_once, calls - len(outcomes)), rng)
             left += await self._left_open()
             outcomes += [await asyncio.to_thread(self._judge, call, caller) for call, caller in wave]
             await self._stack.relay.ready()
             relay.append(Relay.of(self._stack.relay.pid))
-        return Played(play, outcomes, left, relay, list(self._told.lag_ms), list(self._told.tasks))
+        unfelt = len({one.call_sid for one in outcomes} - self._told.felt) if play.sign else 0
+        return Played(play, outcomes, left, relay, list(self._told.lag_ms), list(self._told.tasks), unfelt)
 
     async def _wave(self, play: Play, calls: int, rng: random.Random) -> list[tuple[Call, Caller]]:
         struck, mend = asyncio.Event(), None

@@ -8,6 +8,7 @@ is its own figure and that.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -33,6 +34,8 @@ class Play:
         felt_after: seconds after the fault until a call may feel it.
         direct: the fault leaves model and network alone, so none of our proxies stands in it, and the model has a
             process of its own: one could not play so many at once.
+        sign: what the log tells of a call that feels it: an event's name, and how its `why` begins; "" is nothing,
+            since the fault is none, or spares some (of a fleet that knows that the model is down).
     """
 
     row: str
@@ -48,6 +51,12 @@ class Play:
     ends: frozenset[str] = frozenset({"person", "agent", "sentence"})
     felt_after: float = 0
     direct: bool = False
+    sign: str = ""
+
+    def shows(self, line: Mapping[str, object]) -> bool:
+        """Whether a line of the log tells that its call feels the fault."""
+        name, _, why = self.sign.partition(" ")
+        return line.get("event") == name and str(line.get("why", "")).startswith(why)
 
 
 PLAYS: Final = (
@@ -55,24 +64,57 @@ PLAYS: Final = (
     Play("control", "none; callers press 0", "", "", 40, 1.0 + TURN_SECONDS, asks=True, ends=frozenset({"person"})),
     Play("R1", "the model refuses (503)", "model", "refuses", 60, 1.5 + TURN_SECONDS, from_start=True),
     Play("R2", "the model accepts and says nothing", "model", "stall", 40, 3.0, from_start=True),
-    Play("R3", "the model's connection is closed (FIN)", "model", "closes", 500, 1.0 + TURN_SECONDS, at_once=40),
     Play(
-        "R3", "its connection is reset (RST), and it stays away", "model", "dies", 500, 1.0 + TURN_SECONDS, at_once=40
+        "R3",
+        "the model's connection is closed (FIN)",
+        "model",
+        "closes",
+        500,
+        1.0 + TURN_SECONDS,
+        at_once=40,
+        sign="model.failed",
     ),
-    Play("R4", "a black hole before the model", "model", "black_hole", 40, 7.0),
-    Play("R6", "responses fail: rate limit", "model", "fails", 40, 4.0),
-    Play("R7", "the model answers without sound", "model", "mute", 40, 8.0 + TURN_SECONDS),
-    Play("R7", "the model answers with zeros", "model", "zeros", 40, 8.0 + TURN_SECONDS),
-    Play("R9", "the carrier's socket is reset", "network", "dies", 100, 3.0),
-    Play("R14", "SIGTERM", "relay", "term", 100, 3.0, at_once=100, felt_after=DRAIN_SECONDS, direct=True),
-    Play("R15", "kill -9 of the relay", "relay", "kill", 200, 3.0),
-    Play("R16", "SIGSTOP of the relay", "relay", "stop", 50, 15.0),
-    Play("R17", "the queue answers 503", "queue", "down", 600, 4.0, asks=True, at_once=40),
-    Play("R17", "the queue answers late (1.5 s)", "queue", "slow", 400, 4.0, asks=True, at_once=40),
-    Play("R22", "Twilio's API answers 500", "carrier", "fails", 24, 10.0, asks=True),
-    Play("R22", "Twilio's API answers 429", "carrier", "refuses", 24, 10.0, asks=True),
-    Play("R35", "the ledger answers 503", "ledger", "down", 40, 4.0, from_start=True),
-    Play("R35", "the ledger goes down during the call", "ledger", "down", 40, 4.0, asks=True),
+    Play(
+        "R3",
+        "its connection is reset (RST), and it stays away",
+        "model",
+        "dies",
+        500,
+        1.0 + TURN_SECONDS,
+        at_once=40,
+        sign="model.failed",
+    ),
+    Play("R4", "a black hole before the model", "model", "black_hole", 40, 7.0, sign="model.failed"),
+    Play("R6", "responses fail: rate limit", "model", "fails", 40, 4.0, sign="handoff.asked"),
+    Play("R7", "the model answers without sound", "model", "mute", 40, 8.0 + TURN_SECONDS, sign="handoff.asked"),
+    Play("R7", "the model answers with zeros", "model", "zeros", 40, 8.0 + TURN_SECONDS, sign="handoff.asked"),
+    Play("R9", "the carrier's socket is reset", "network", "dies", 100, 3.0, sign="stream.question"),
+    Play(
+        "R14",
+        "SIGTERM",
+        "relay",
+        "term",
+        100,
+        3.0,
+        at_once=100,
+        felt_after=DRAIN_SECONDS,
+        direct=True,
+        sign="stream.ended relay_draining",
+    ),
+    Play("R15", "kill -9 of the relay", "relay", "kill", 200, 3.0, sign="stream.question"),
+    Play("R16", "SIGSTOP of the relay", "relay", "stop", 50, 15.0, sign="call.swept"),
+    Play("R17", "the queue answers 503", "queue", "down", 600, 4.0, asks=True, at_once=40, sign="effect.failed"),
+    Play(
+        "R17", "the queue answers late (1.5 s)", "queue", "slow", 400, 4.0, asks=True, at_once=40, sign="effect.failed"
+    ),
+    Play(
+        "R22", "Twilio's API answers 500", "carrier", "fails", 24, 10.0, asks=True, sign="stream.ended not_taken_away"
+    ),
+    Play(
+        "R22", "Twilio's API answers 429", "carrier", "refuses", 24, 10.0, asks=True, sign="stream.ended not_taken_away"
+    ),
+    Play("R35", "the ledger answers 503", "ledger", "down", 40, 4.0, from_start=True, sign="ledger.failed"),
+    Play("R35", "the ledger goes down during the call", "ledger", "down", 40, 4.0, asks=True, sign="effect.failed"),
     Play("R36", "soak: short calls", "", "", 1000, 3.0, brief=True, ends=frozenset({"agent"})),
 )
 QUICK: Final = frozenset({("R3", "dies"), ("R15", "kill")})

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 
+from contracts.events import VOCABULARY
+from contracts.visit import MOVED
 from simulators.chaos import page
 from simulators.chaos.ear import Outcome
 from simulators.chaos.page import ALL
@@ -42,6 +44,17 @@ def test_each_way_to_fail_a_caller_is_said() -> None:
     assert "1 doubled" in played(an_outcome(legs=2)).met
     assert "1 lost" in played(an_outcome("nothing", asked=True)).met
     assert "2 connections left" in played(an_outcome(), left=2).met
+    assert page.of_play(Played(KILL, [an_outcome()], 0, [Relay(1, 1, 1)], [], [], 1)).unmet == (
+        "1 never felt the fault",
+    )
+
+
+def test_whether_a_call_feels_its_fault_is_read_from_lines_that_the_parts_do_write() -> None:
+    assert {play.sign.partition(" ")[0] for play in PLAYS if play.sign} <= {*VOCABULARY}
+    moves = next(play for play in PLAYS if play.direct)
+    assert all(moves.shows({"event": "stream.ended", "why": why}) for why in MOVED)
+    assert not moves.shows({"event": "stream.ended", "why": "agent_ended"})
+    assert not KILL.shows({"event": "stream.ended", "why": "relay_draining"})
 
 
 def test_a_soak_that_grows_is_not_met_and_one_that_does_not_is() -> None:
