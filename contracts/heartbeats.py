@@ -18,6 +18,10 @@ _LIST = {"call_sid": {"S": "relays"}}
 _OCTETS = 18  # of a call: 16 of its SID, 2 of the visit's number; a hundred calls are two write units
 
 
+class MalformedBeat(ValueError):  # noqa: N818 - it names what is wrong with the item
+    """An item is no beat: another version of this program wrote it, or somebody by hand."""
+
+
 @dataclass(frozen=True, slots=True)
 class Beat:
     """What a relay says of itself. `number` counts on; `calls` are CallSid and visit; `capacity` in calls."""
@@ -69,13 +73,20 @@ class Heartbeats:
         return frozenset(self._get(_LIST).get("relays", {}).get("SS", ()))
 
     def read(self, relay: str) -> Beat | None:
-        """A relay's last beat; None if it has none."""
+        """A relay's last beat; None if it has none.
+
+        Raises:
+            MalformedBeat: there is an item that is none.
+        """
         item = self._get({"call_sid": {"S": f"relay#{relay}"}})
         if not item:
             return None
-        octets = bytes(item["calls"]["B"])
-        calls = [_unpack(octets[at : at + _OCTETS]) for at in range(0, len(octets), _OCTETS)]
-        return Beat(relay, int(item["beat"]["N"]), calls, int(item["max_calls"]["N"]))
+        try:
+            octets = bytes(item["calls"]["B"])
+            calls = [_unpack(octets[at : at + _OCTETS]) for at in range(0, len(octets), _OCTETS)]
+            return Beat(relay, int(item["beat"]["N"]), calls, int(item["max_calls"]["N"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise MalformedBeat(f"the item of relay {relay}") from error
 
     def _get(self, key: Mapping[str, AttributeValue]) -> Mapping[str, Any]:
         found: Mapping[str, Any] = self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True)

@@ -33,6 +33,8 @@ class Connection(Handoffs):
 
     def _start(self, start: media_streams.Start, now: float) -> list[Action]:
         named = {start.call_sid, start.parameters.get("call_sid", start.call_sid)}
+        if start.stream_sid == self.speech.stream_sid:  # told twice, which ends nobody's call
+            return [Log(events.FRAME_MALFORMED, {"side": "twilio", "kind": "start_again"})]
         if self.speech.stream_sid or named != {self.call.call_sid} or start.account_sid != self.call.account_sid:
             return [Log(events.FRAME_MALFORMED, {"side": "twilio", "kind": "start"}), *self._close("start_mismatch")]
         self.speech.stream_sid = start.stream_sid

@@ -21,7 +21,7 @@ from typing import Protocol
 from containers.media_relay.effects import Stores
 from containers.media_relay.server import LogEvent, Settings
 from contracts import events
-from contracts.heartbeats import Beat, Heartbeats
+from contracts.heartbeats import Beat, Heartbeats, MalformedBeat
 from contracts.transfer import Reason, TransferRequest
 
 EVERY = 2.0
@@ -143,7 +143,11 @@ class Sweeper:
         if self._name not in listed:
             self._heartbeats.enlist(self._name)
         for relay in listed - {self._name}:
-            beat = self._heartbeats.read(relay)
+            try:
+                beat = self._heartbeats.read(relay)
+            except MalformedBeat as error:  # it hides nobody else's silence
+                self._log("", events.EFFECT_FAILED, {"effect": "look", "error": type(error).__name__})
+                continue
             if beat is not None:
                 others.append(beat)
             else:

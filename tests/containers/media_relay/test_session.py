@@ -141,9 +141,15 @@ def test_S6_a_start_that_names_another_call_ends_the_visit(changes: dict[str, ob
     assert only(performed, CloseStream) == [CloseStream("start_mismatch")]
 
 
-def test_a_second_start_ends_the_visit() -> None:
+def test_a_start_that_comes_twice_is_counted_and_the_call_goes_on() -> None:
     world = talking()
-    assert only(world.tell(start()), CloseStream)
+    assert logged(world.tell(start())) == ["frame.malformed"]
+    assert only(say(world), media_streams.Media)
+
+
+def test_the_start_of_another_stream_ends_the_visit() -> None:
+    world = talking()
+    assert only(world.tell(start(stream_sid="MZother")), CloseStream)
 
 
 def test_R11_a_stream_that_never_starts_is_closed() -> None:

@@ -166,6 +166,17 @@ async def test_R16_a_relay_that_beats_keeps_its_calls() -> None:
         assert not ships.lines
 
 
+async def test_R16_an_item_that_is_no_beat_hides_no_other_relays_silence() -> None:
+    async with fleet() as ships:
+        ships.call("lost")
+        await ships.relay("lost", Door((CALL_SID, 1))).turn(0.0)
+        await ships.relay("odd").turn(0.0)
+        del ships.table.items["relay#odd"]["calls"]
+        await ships.pass_time(ships.relay("a"))
+        assert [sent["call_sid"] for sent in ships.queue.sent] == [CALL_SID]
+        assert "odd" in ships.heartbeats.listed(), "it may beat again"
+
+
 async def test_R16_a_call_that_has_gone_on_elsewhere_is_not_taken() -> None:
     async with fleet() as ships:
         ships.call("dead")
