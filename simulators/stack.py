@@ -48,6 +48,8 @@ from simulators.relays import relays
 from simulators.settings import Settings, StackError
 
 _CLIENTS = Config(max_pool_connections=50, connect_timeout=2, read_timeout=30, retries={"total_max_attempts": 2})
+# As `functions/clients.py` has them: with more patience a caller would wait here for what breaks sooner where deployed.
+_FUNCTIONS = _CLIENTS.merge(Config(connect_timeout=1, read_timeout=2))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,7 +146,9 @@ async def local_stack(
         told["TWILIO_API_BASE_URL"] = settings.twilio_api_base_url or (carrier.api_base_url if carrier else "")
         clients = partial(session.client, endpoint_url=endpoint, config=_CLIENTS)
         proxies = await _proxies(up, told, model) if breakable and model else None
-        await _functions(up, told, clients, resources, cast(TextIO, _Lines(sink)), ports[0])
+        polling = partial(clients, "sqs")
+        clients = partial(clients, config=_FUNCTIONS)
+        await _functions(up, told, clients, polling, resources, cast(TextIO, _Lines(sink)), ports[0])
         behind = [free_port(0, "RELAY_PORT") for _ in range(settings.relays)] if settings.relays > 1 else []
         grace = settings.drain_seconds + 5.0
         every, front = await relays(up, {**environ, **told}, sink, behind=behind, grace=grace)
@@ -280,6 +284,7 @@ async def _functions(
     up: AsyncExitStack,
     told: Mapping[str, str],
     clients: Callable[..., Any],
+    polling: Callable[[], Any],
     resources: Resources,
     log: TextIO,
     port: int,
@@ -298,7 +303,7 @@ async def _functions(
         ("messages", resources.message_queue_url, delivery),
     ):
         function = Function(name=name, handler=handler, timeout=TIMING.transfer, region=region)
-        source = EventSource(client=clients("sqs"), queue_url=queue_url, function=function)
+        source = EventSource(client=polling(), queue_url=queue_url, function=function)
         up.push_async_callback(asyncio.to_thread, source.stop)
         await asyncio.to_thread(source.start)
     gateway = Gateway(Function(name="voice-webhook", handler=webhook, timeout=TIMING.webhook, region=region))

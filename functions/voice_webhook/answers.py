@@ -9,6 +9,7 @@
     no relay had room           another relay, once or a few times; then the default person
     the agent was lost          back to the agent, twice at most; then the default person
     the ledger cannot be read   the default person, without a claim: a second ringing is better than silence
+    the ledger is slow          the same, rather than a visit: no relay waits long enough to take it
 
 A question names the visit to the agent it is about, or the ring: one about an earlier one changes nothing. No answer
 leaves the caller without a next step.
@@ -37,6 +38,7 @@ from functions.voice_webhook.transfers import LOSSES, Transfers
 from functions.voice_webhook.twiml import Documents
 from functions.voice_webhook.visits import Visits
 
+SLOW_SECONDS = 1.0  # of one reading: what a relay waits at most for each of the two that taking a visit needs
 _CALLER_PURPOSE = b"patchthrough caller key v1"
 
 
@@ -106,13 +108,13 @@ class Answers:
     def stream_ended(self, request: Request) -> str:
         """The stream of a visit has ended, or could not begin."""
         try:
-            row = self.ends.ledger.read(request.call_sid)
+            row, slow = self._read(request.call_sid)
             if row is None:
                 return self.default_person(request, why="unknown call")
             if request.call_is_over:
                 self.ends.note(request)
                 return self.documents.hang_up()
-            decision, answer = self._after_stream(row, request.visit or row.stream.visit)
+            decision, answer = self._after_stream(request, row, slow=slow)
         except LEDGER_FAILURES as error:
             return self._without_ledger(request, error)
         self.ends.log.write(events.STREAM_QUESTION, row.call_sid, decision=decision, visit=row.stream.visit)
@@ -158,8 +160,15 @@ class Answers:
         """That of the present agent file: what needs no row is not worth reading one."""
         return self.transfers.hunting.people(None).language
 
-    def _after_stream(self, row: Row, visit: int) -> tuple[str, str]:
+    def _read(self, call_sid: str) -> tuple[Row | None, bool]:
+        """The row, and whether the ledger is slow."""
+        began = self.transfers.now()
+        row = self.ends.ledger.read(call_sid)
+        return row, self.transfers.now() - began >= SLOW_SECONDS
+
+    def _after_stream(self, request: Request, row: Row, *, slow: bool) -> tuple[str, str]:
         """The decision in a word, and the answer."""
+        visit = request.visit or row.stream.visit
         if row.over:
             return "call over", self.documents.hang_up()
         apart = rings_apart(row)
@@ -175,10 +184,15 @@ class Answers:
         last = row.attempts[-1] if row.attempts else None
         if last is not None and last.then is not None and last.visit == row.stream.visit:
             return "a transfer is over", self.transfers.after(row, last)
+        if slow:
+            return "the ledger is slow", self.default_person(request, why="ledger slow")
         if resumes := moved(row):
             return "moved", self.visits.offer(row, visit, why="moved", resumes=resumes)
         if row.stream.refused:
             return self._turned_away(row, visit)
+        return self._lost(row, visit)
+
+    def _lost(self, row: Row, visit: int) -> tuple[str, str]:
         self.ends.log.count(Metric.STREAMS_LOST)
         if row.stream.lost < LOSSES:
             return "back to the agent", self.visits.offer(row, visit, why="stream lost", after_loss=True)
@@ -203,7 +217,7 @@ class Answers:
 
     def _ring_ended(self, request: Request, status: str, outcome: Outcome, seconds: int) -> str:
         try:
-            row = self.ends.ledger.read(request.call_sid)
+            row, slow = self._read(request.call_sid)
             outcome, note = screened(request, row, outcome)
             if request.call_is_over and outcome is not Outcome.BRIDGED:
                 outcome = Outcome.CALLER_GONE
@@ -215,7 +229,7 @@ class Answers:
                 outcome=outcome.value,
                 seconds=seconds,
             )
-            if row is None:
+            if row is None or (slow and not request.request_id):  # else it would be rung again and again
                 return self._nobody_left(request.call_sid, outcome)
             return self._after_ring(request, self._write_down(request, row, outcome, note), outcome)
         except LEDGER_FAILURES as error:

@@ -56,6 +56,17 @@ def ask_transfer(line: Line, destination: str = "billing") -> TransferRequest:
     return request
 
 
+def slowly(line: Line, seconds: float) -> None:
+    """Have the ledger take so long for each reading."""
+
+    def boundary(name: str, act: Callable[[], Any]) -> Any:
+        if name == "ledger.get":
+            line.clock.now += seconds
+        return act()
+
+    line.table.interrupt(boundary)
+
+
 def dial_of(document: ET.Element) -> ET.Element:
     dial = document.find("Dial")
     assert dial is not None, ET.tostring(document)
@@ -349,6 +360,23 @@ class TestStreamEnded:
         document = line.incoming()
         line.table.failure = EndpointConnectionError(endpoint_url="https://dynamodb")
         assert dial_of(line.ask(asked_next(document))).findtext("Number") == "+15550100003"
+
+    def test_R35_a_ledger_too_slow_for_a_relay_to_take_a_visit_leads_to_the_default_person(self, line: Line) -> None:
+        document = line.incoming()
+        slowly(line, 0.9)
+        assert "Connect" in verbs(line.ask(asked_next(document))), "a relay still can"
+        slowly(line, 1.1)
+        dial = dial_of(line.ask("/voice/stream-ended?visit=2"))
+        assert dial.findtext("Number") == "+15550100003"
+        assert line.events("default_person.dialled")[0]["why"] == "ledger slow"
+        unanswered = line.ask(dial.get("action", ""), DialCallStatus="no-answer")
+        assert verbs(unanswered) == ["Say", "Hangup"], "nobody is rung again and again"
+
+    def test_R35_what_was_asked_for_is_done_however_slow_the_ledger_is(self, line: Line) -> None:
+        document = line.incoming()
+        ask_transfer(line)
+        slowly(line, 1.1)
+        assert dial_of(line.ask(asked_next(document))).findtext("Number") == "+15550100001"
 
     def test_R29_a_request_of_ours_is_newer_than_the_one_before_it_whatever_the_clocks_say(self, line: Line) -> None:
         document = line.incoming()
