@@ -5,11 +5,14 @@ Whole calls take real time and are judged by it: one worker plays them, while th
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import pytest
+from botocore import loaders
 from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]  # it has no types
 
+loaders.create_loader = cache(loaders.create_loader)  # else each session of boto3 reads megabytes of JSON anew
 _TOGETHER = ("tests/calls/", "tests/infra/")
 
 
