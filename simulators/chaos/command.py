@@ -27,7 +27,7 @@ class Campaign:
         rows: the criteria; empty is all, and then the page in docs/ is written.
         again: write there, too, what comes of `rows` alone, in place of what came of them before.
         quick: a few rows with a few calls, and nothing else.
-        calls_only: no tests and no storms.
+        calls_only: no tests, no storms, no calls with marks.
         at_once: how many calls are up together.
         calls: how many a row, instead of its own number; 0 is its own.
         seed: what random moments are drawn from.
@@ -45,7 +45,7 @@ class Campaign:
 
     @property
     def proves(self) -> bool:
-        """Whether tests and storms are run too."""
+        """Whether tests, storms and calls with marks are run too."""
         return not (self.quick or self.calls_only)
 
     def plays(self) -> list[Play]:
@@ -72,7 +72,8 @@ def run(campaign: Campaign, environ: Mapping[str, str]) -> int:
     rows = [row for row in ALL if row in campaign.rows] or list(ALL)
     tested = asyncio.run(proofs.tests(rows)) if campaign.proves else {}
     storms = asyncio.run(proofs.storms(rows, campaign.calls)) if campaign.proves else []
-    lines = [*map(page.of_play, played), *moved, *map(page.of_storm, storms)]
+    marked = asyncio.run(proofs.marked(rows, campaign.calls)) if campaign.proves else []
+    lines = [*map(page.of_play, played), *moved, *map(page.of_storm, storms), *map(page.of_marked, marked)]
     minutes = (time.monotonic() - began) / 60
     how = f"{sum(line.runs for line in lines)} calls and requests in {minutes:.0f} minutes, seed {campaign.seed}."
     soaked = next((page.soak(one) for one in played if one.play.brief), {})

@@ -70,5 +70,4 @@ CRITERIA: Final[dict[str, str]] = {
 }
 IN_PART: Final[dict[str, str]] = {
     "S21": "where this was written no advisory service can be asked, and `make audit` says so and is red",
-    "S23": "one run of 20 calls whose sounds all differ, and every call of the campaign; not ten runs of 200",
 }

@@ -12,8 +12,8 @@ import numpy as np
 
 from simulators.chaos.criteria import CRITERIA, IN_PART
 from simulators.chaos.play import Played
-from simulators.chaos.proofs import NamedTests, Storm
-from simulators.chaos.rows import STORMS, TURN_SECONDS
+from simulators.chaos.proofs import Marked, NamedTests, Storm
+from simulators.chaos.rows import MARKED_ROW, STORMS, TURN_SECONDS
 from simulators.move import GAP_SECONDS, Result
 
 ALL: Final = tuple(CRITERIA)
@@ -163,6 +163,27 @@ def of_storm(storm: Storm) -> Line:
         lost=storm.lost,
         leaks=0,
         limit="0 doubled, 0 lost",
+        unmet=tuple(unmet),
+    )
+
+
+def of_marked(marked: Marked) -> Line:
+    """What came of calls side by side with octets of their own."""
+    foreign = marked.foreign or marked.texts
+    unmet = [f"{marked.foreign} octets and {marked.texts} texts of others"] * bool(foreign)
+    unmet += [f"{marked.unheard} never heard their own"] * bool(marked.unheard)
+    return Line(
+        row=MARKED_ROW,
+        fault=f"200 calls side by side, {marked.drops} models dropped, {marked.returns} returns",
+        runs=marked.calls,
+        heard="another's octets" if foreign else f"{marked.own} octets of its own, {marked.foreign} of others",
+        longest_silence=None,
+        median_silence=None,
+        ended_with={"agent": marked.calls - marked.unheard},
+        doubled=0,
+        lost=marked.unheard,
+        leaks=marked.foreign,
+        limit="0 foreign octets",
         unmet=tuple(unmet),
     )
 

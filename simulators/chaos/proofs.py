@@ -1,6 +1,6 @@
-"""What is proved in virtual time and in process: the tests named after a row, and the storms of the transfer.
+"""What is proved beside the calls: the tests named after a row, the storms of the transfer, calls with marks.
 
-Both are programs of their own: nothing here imports a test.
+All are programs of their own: nothing here imports a test.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from simulators.chaos.rows import STORMS
+from simulators.chaos.rows import MARKED_ROW, MARKED_RUNS, STORMS
 from simulators.settings import ROOT
 
 _ROWS: Final = re.compile(r"_([SR]\d+)(?=_)")
@@ -42,6 +42,19 @@ class Storm:
     runs: int
     doubled: int
     lost: int
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """What reached whom in calls with `own` octets, which dropped and returned; `texts` are foreign ones."""
+
+    calls: int
+    own: int
+    foreign: int
+    texts: int
+    drops: int
+    returns: int
+    unheard: int
 
 
 def by_row(junit: str) -> dict[str, NamedTests]:
@@ -86,6 +99,14 @@ async def storms(rows: Iterable[str], runs: int = 0) -> list[Storm]:
     outputs = await asyncio.gather(*(_run("tests.functions.storm", row, str(runs or STORMS[row][1])) for row in chosen))
     told = [json.loads(output.splitlines()[-1]) for _, output in outputs]
     return [Storm(row, one["runs"], one["doubled"], one["lost"]) for row, one in zip(chosen, told, strict=True)]
+
+
+async def marked(rows: Collection[str], runs: int = 0) -> list[Marked]:
+    """Play the calls with marks if their row is among these; `runs` instead of their number, if not 0."""
+    if MARKED_ROW not in rows:
+        return []
+    _, output = await _run("tests.fuzz.marks", str(runs or MARKED_RUNS))
+    return [Marked(**json.loads(output.splitlines()[-1]))]
 
 
 async def _run(*arguments: str) -> tuple[int | None, str]:

@@ -131,3 +131,7 @@ STORMS: Final[dict[str, tuple[str, int]]] = {
     "R22": ("429, 5xx, timeouts, accepted or not", 10_000),
 }
 """Rows whose thousands run in virtual time: `python -m tests.functions.storm`."""
+
+MARKED_ROW: Final = "S23"
+MARKED_RUNS: Final = 10
+"""Runs of 200 calls side by side, each with octets of its own: `python -m tests.fuzz.marks`."""

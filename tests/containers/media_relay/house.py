@@ -33,6 +33,7 @@ from contracts.agent_file import AgentFile
 from contracts.breaker import Breakers
 from contracts.events import Event, Part, record
 from contracts.ledger import Ledger
+from contracts.visit import Resumes
 from tests.containers.media_relay.worlds import ACCOUNT_SID, AGENT_FILE, STREAM_SID, WALL, audio
 from tests.contracts.table import FakeTable
 
@@ -177,31 +178,34 @@ class FakeModel:
 class Phone:
     """Twilio's side of one stream: checks every message it gets, and echoes marks at once."""
 
-    def __init__(self, socket: ClientConnection, call_sid: str) -> None:
+    def __init__(self, socket: ClientConnection, call_sid: str, stream_sid: str = STREAM_SID) -> None:
         self.socket = socket
         self.call_sid = call_sid
+        self.stream_sid = stream_sid
         self.got: list[dict[str, Any]] = []
         self._unheard: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._listening = asyncio.create_task(self._listen())
 
     async def send(self, kind: str, **fields: Any) -> None:
-        await self.socket.send(json.dumps({"event": kind, "sequenceNumber": "1", "streamSid": STREAM_SID, **fields}))
+        await self.socket.send(
+            json.dumps({"event": kind, "sequenceNumber": "1", "streamSid": self.stream_sid, **fields})
+        )
 
     async def start(self, **changes: Any) -> None:
         await self.socket.send('{"event":"connected","protocol":"Call","version":"1.0.0"}')
         body = {
             "accountSid": ACCOUNT_SID,
             "callSid": self.call_sid,
-            "streamSid": STREAM_SID,
+            "streamSid": self.stream_sid,
             "tracks": ["inbound"],
             "mediaFormat": {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1},
             "customParameters": {"call_sid": self.call_sid},
         }
         await self.send("start", start=body | changes)
 
-    async def speak(self) -> None:
-        media = {"track": "inbound", "chunk": "1", "timestamp": "20", "payload": audio(160)}
-        await self.send("media", media=media)
+    async def speak(self, payload: str = audio(160), **fields: str) -> None:
+        media = {"track": "inbound", "chunk": "1", "timestamp": "20", "payload": payload}
+        await self.send("media", media=media, **fields)
 
     async def hear(self, kind: str) -> dict[str, Any]:
         """Wait for a message of that kind."""
@@ -271,6 +275,12 @@ class House:
         self.ledger.open_call(call_sid, **who, nonce="n", digest=stream.digest(token))
         return call_sid, stream.MEDIA_PATH + token
 
+    def offer_again(self, call_sid: str, visit: int, resumes: Resumes | None = None) -> str:
+        """The path of the next visit, as the webhook offers it."""
+        token = stream.mint(call_sid, visit, "m", AUTH_TOKEN)
+        self.ledger.offer_stream(call_sid, visit, nonce="m", digest=stream.digest(token), resumes=resumes)
+        return stream.MEDIA_PATH + token
+
     def dial(self, path: str, **headers: str) -> connect:
         """The `websockets` client on its way to a path, signed by default."""
         given = headers or {"X-Twilio-Signature": sign(path)}
@@ -312,13 +322,14 @@ async def house(
     ecs_agent: EcsAgent | None = None,
     agent_file: AgentFile = AGENT_FILE,
     names: Names | None = None,
+    model: FakeModel | None = None,
 ) -> AsyncIterator[House]:
     """A running server on a Sunday; everything is gone afterwards."""
 
     async def in_force(_reference: str) -> AgentFile:
         return agent_file
 
-    model, queue, turns = FakeModel(), FakeQueue(), asyncio.Semaphore(at_once)
+    model, queue, turns = model or FakeModel(), FakeQueue(), asyncio.Semaphore(at_once)
     names = names or Names()
     url = await model.listen()
     table = table or FakeTable()

@@ -15,7 +15,7 @@ from contracts import events, stream
 from contracts.agent_file import AgentFile
 from contracts.row import StreamState
 from contracts.visit import MOVED, Resumes, moved
-from tests.containers.media_relay.house import AUTH_TOKEN, House, Phone, house
+from tests.containers.media_relay.house import AUTH_TOKEN, Phone, house
 from tests.containers.media_relay.test_attended_calls import rung
 from tests.containers.media_relay.test_server import signed
 from tests.containers.media_relay.test_session import call, done, say, talking
@@ -143,13 +143,6 @@ def test_R14_a_caller_who_has_heard_nothing_yet_is_greeted(how: Resumes) -> None
 # ---- with sockets ----------------------------------------------------------------------------------------------------
 
 
-async def again(home: House, phone: Phone, visit: int, how: Resumes | None) -> str:
-    """The path of the next visit, as the webhook offers it."""
-    token = stream.mint(phone.call_sid, visit, "m", AUTH_TOKEN)
-    home.ledger.offer_stream(phone.call_sid, visit, nonce="m", digest=stream.digest(token), resumes=how)
-    return stream.MEDIA_PATH + token
-
-
 async def test_R14_the_ledger_has_the_conversation_before_the_stream_closes() -> None:
     async with house() as home, home.phone() as phone:
         await phone.start()
@@ -183,7 +176,7 @@ async def test_R14_a_person_who_is_being_called_stays_called_when_the_call_moves
         await home.empty()
         row = home.ledger.read(phone.call_sid)
         assert row is not None
-        path = await again(home, phone, 2, moved(row))
+        path = home.offer_again(phone.call_sid, 2, moved(row))
         responses = len(home.model.of("response.create"))
         async with home.dial(path) as socket:
             second = Phone(socket, phone.call_sid)
@@ -201,7 +194,7 @@ async def test_S7_a_visit_that_is_taken_over_ends_the_stream_of_the_one_before()
     async with house() as home, home.phone() as first:
         await first.start()
         await first.hear("mark")
-        async with home.dial(await again(home, first, 2, None)) as socket:
+        async with home.dial(home.offer_again(first.call_sid, 2, None)) as socket:
             second = Phone(socket, first.call_sid)
             await second.start()
             await second.hear("media")
@@ -249,7 +242,7 @@ async def test_S7_a_relay_that_slept_finds_out_that_its_call_has_gone_on_elsewhe
         for one in (phone, kept):
             await one.start()
             await one.hear("mark")
-        await again(home, phone, 2, None)
+        home.offer_again(phone.call_sid, 2, None)
         home.server.check_calls()
         assert await phone.closed() == (1000, "superseded")
         await kept.speak()

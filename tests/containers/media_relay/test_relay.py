@@ -348,21 +348,6 @@ async def test_S12_S13_no_secret_number_key_or_word_is_logged_and_nothing_per_fr
         assert home.queue.sent[0]["summary"] == "canary summary"  # the control: it was there to be logged
 
 
-async def test_S23_calls_side_by_side_hear_only_their_own_agent() -> None:
-    async with house() as home:
-
-        async def call() -> None:
-            async with home.phone() as phone:
-                await phone.start()
-                heard.append((await phone.hear("media"))["media"]["payload"])
-                await home.model.told("response.create", 20)
-                assert not [one for one in phone.got if one["event"] == "media"][1:]
-
-        heard: list[str] = []
-        await asyncio.gather(*(call() for _ in range(20)))
-        assert sorted(heard, key=len) == [audio(1600 + 8 * n) for n in range(20)]
-
-
 # ---- what cannot be, and what comes too late -------------------------------------------------------------------------
 
 

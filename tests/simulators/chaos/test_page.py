@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from contracts.events import VOCABULARY
 from contracts.visit import MOVED
@@ -8,7 +9,7 @@ from simulators.chaos import page
 from simulators.chaos.ear import Outcome
 from simulators.chaos.page import ALL
 from simulators.chaos.play import Played, Relay
-from simulators.chaos.proofs import NamedTests, Storm, by_row, of_run
+from simulators.chaos.proofs import Marked, NamedTests, Storm, by_row, of_run
 from simulators.chaos.rows import PLAYS, STORMS
 from simulators.move import Moved, Result
 
@@ -47,6 +48,14 @@ def test_each_way_to_fail_a_caller_is_said() -> None:
     assert page.of_play(Played(KILL, [an_outcome()], 0, [Relay(1, 1, 1)], [], [], 1)).unmet == (
         "1 never felt the fault",
     )
+
+
+def test_one_foreign_octet_or_text_and_one_call_that_heard_nothing_of_its_own_is_a_failure() -> None:
+    good = Marked(calls=200, own=9, foreign=0, texts=0, drops=1, returns=1, unheard=0)
+    assert page.of_marked(good).met == "met"
+    assert "1 octets and 0 texts of others" in page.of_marked(replace(good, foreign=1)).met
+    assert "0 octets and 1 texts of others" in page.of_marked(replace(good, texts=1)).met
+    assert "1 never heard their own" in page.of_marked(replace(good, unheard=1)).met
 
 
 def test_whether_a_call_feels_its_fault_is_read_from_lines_that_the_parts_do_write() -> None:
