@@ -130,6 +130,13 @@ class QueueTransfer:
 
 
 @dataclass(frozen=True, slots=True)
+class NoteTransfer:
+    """Note in the ledger that the caller is about to go to a person, whatever becomes of this relay until then."""
+
+    to: ToPerson
+
+
+@dataclass(frozen=True, slots=True)
 class ReadTransfer:
     """Ask the ledger what has become of the request; answered by TransferNews, always."""
 
@@ -178,6 +185,7 @@ Action = (
     media_streams.ToTwilio
     | realtime.ClientEvent
     | QueueTransfer
+    | NoteTransfer
     | ReadTransfer
     | RecordEnd
     | Remember

@@ -6,7 +6,16 @@ leaving     the request has left; the agent is mute and a caller who goes to a p
 
 from __future__ import annotations
 
-from containers.media_relay.actions import Action, CloseModel, Log, QueueTransfer, RecordEnd, ToEnd, ToPerson
+from containers.media_relay.actions import (
+    Action,
+    CloseModel,
+    Log,
+    NoteTransfer,
+    QueueTransfer,
+    RecordEnd,
+    ToEnd,
+    ToPerson,
+)
 from containers.media_relay.silence import NEVER, RING_AFTER
 from containers.media_relay.speech import Speech
 from contracts import events
@@ -37,15 +46,19 @@ class Departure:
         responses = self._speech.responses
         responses.forget()
         if responses.active and responses.audible and responses.hears(responses.active):
-            return self.asked()
+            return self._promised()
         self._speech.ring_at = now + RING_AFTER if isinstance(self.to, ToPerson) else NEVER
-        return [*self.asked(), *responses.ask(farewell, use_tools=False)]
+        return [*self._promised(), *responses.ask(farewell, use_tools=False)]
 
     def asked(self) -> list[Action]:
         """Note that a person was asked for."""
         if isinstance(self.to, ToEnd):
             return []
         return [Log(events.HANDOFF_ASKED, {"destination": self.to.destination, "reason": self.to.reason.value})]
+
+    def _promised(self) -> list[Action]:
+        """The caller is told before the request leaves; a relay that is lost between keeps the promise all the same."""
+        return [*self.asked(), NoteTransfer(self.to)] if isinstance(self.to, ToPerson) else []
 
     def announced(self) -> bool:
         """Whether the line has been heard, which a mark tells, and nothing has left yet."""

@@ -68,7 +68,7 @@ class Effects:
         self._turns = deque(turns, maxlen=TURNS)
         self._log = log
         self._line: deque[Callable[[], Coroutine[Any, Any, object]]] = deque()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[object]] = set()
         self._saving: asyncio.TimerHandle | None = None
 
     def remember(self, turn: Turn) -> None:
@@ -107,6 +107,10 @@ class Effects:
         """What is logged and queued from now on belongs to a new request."""
         self.request_id = uuid.uuid4().hex
 
+    def note_transfer(self, to: ToPerson) -> None:
+        """Note the request in the ledger; it will be queued in a moment, or the webhook finds it there."""
+        self._start(self._note_transfer(self._request(to)))
+
     def queue_transfer(self, to: ToPerson, tell: Callable[[SessionEvent], None]) -> None:
         """Note the request in the ledger and put it on the queue, side by side: either is enough to reach a person."""
         self._start(self._queue_transfer(to, tell))
@@ -131,16 +135,9 @@ class Effects:
 
     async def _queue_transfer(self, to: ToPerson, tell: Callable[[SessionEvent], None]) -> None:
         started = time.monotonic()
-        request = TransferRequest.create(
-            call_sid=self._call_sid,
-            destination=to.destination,
-            reason=to.reason,
-            now=time.time(),
-            summary=to.summary,
-            request_id=self.request_id,
-        )
+        request = self._request(to)
         noted, sent = await asyncio.gather(
-            self._try("ask_transfer", self._stores.ledger.ask_transfer, request),
+            self._note_transfer(request),
             self._try("send_message", self._stores.queue.send, request),
         )
         if sent:
@@ -149,6 +146,19 @@ class Effects:
             tell(TransferQueued())
         else:
             tell(TransferNotQueued("the queue failed" if noted else "queue and ledger failed"))
+
+    async def _note_transfer(self, request: TransferRequest) -> bool:
+        return await self._try("ask_transfer", self._stores.ledger.ask_transfer, request)
+
+    def _request(self, to: ToPerson) -> TransferRequest:
+        return TransferRequest.create(
+            call_sid=self._call_sid,
+            destination=to.destination,
+            reason=to.reason,
+            now=time.time(),
+            summary=to.summary,
+            request_id=self.request_id,
+        )
 
     async def _check(self, tell: Callable[[SessionEvent], None]) -> None:
         lost = False
@@ -204,7 +214,7 @@ class Effects:
             await self._line[0]()
             self._line.popleft()
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+    def _start(self, work: Coroutine[Any, Any, object]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

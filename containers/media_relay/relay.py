@@ -210,6 +210,8 @@ class Relay:
                 self._note(event, fields)
             case actions.QueueTransfer(to):
                 self._effects.queue_transfer(to, self._tell)
+            case actions.NoteTransfer(to):
+                self._effects.note_transfer(to)
             case actions.ReadTransfer():
                 self._effects.read_transfer(self._tell)
             case actions.RecordEnd(reason):

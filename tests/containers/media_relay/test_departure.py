@@ -5,7 +5,16 @@ from __future__ import annotations
 import pytest
 
 from containers.media_relay import realtime
-from containers.media_relay.actions import CloseModel, Log, QueueTransfer, RecordEnd, Remember, ToEnd, ToPerson
+from containers.media_relay.actions import (
+    CloseModel,
+    Log,
+    NoteTransfer,
+    QueueTransfer,
+    RecordEnd,
+    Remember,
+    ToEnd,
+    ToPerson,
+)
 from containers.media_relay.departure import ANNOUNCE_SECONDS, GOODBYE_SECONDS, TAKE_AWAY_SECONDS, Departure
 from containers.media_relay.silence import NEVER, RING_AFTER
 from containers.media_relay.speech import Speech
@@ -40,7 +49,10 @@ def test_a_silent_agent_is_asked_to_announce_and_only_a_person_is_rung_for(
 
 def test_an_agent_that_is_speaking_is_taken_to_announce_already() -> None:
     asked = Departure(PERSON, speaking(ms=1000), 0.0).announce("Say goodbye.", 0.0)
-    assert asked == [Log(events.HANDOFF_ASKED, {"destination": "billing", "reason": "caller_asked"})]
+    assert asked == [
+        Log(events.HANDOFF_ASKED, {"destination": "billing", "reason": "caller_asked"}),
+        NoteTransfer(PERSON),
+    ]
     assert Departure(END, speaking(ms=1000), 0.0).announce("Say goodbye.", 0.0) == []
 
 

@@ -98,6 +98,26 @@ async def test_a_transfer_is_announced_heard_and_then_queued_once() -> None:
         assert (await phone.closed())[0] == 1000
 
 
+async def test_R15_a_stream_that_is_lost_amid_the_announcement_leaves_the_request_in_the_ledger() -> None:
+    async with house() as home:
+        respond = home.model.on["response.create"]
+
+        async def once(connection: ServerConnection, event: dict[str, Any]) -> None:
+            home.model.on["response.create"] = silent
+            await respond(connection, event)
+
+        home.model.on["response.create"] = once
+        async with home.phone() as phone:
+            home.model.call_next("transfer_to_person", destination="billing", summary="charged twice")
+            await phone.start()
+            await home.logged(events.HANDOFF_ASKED)
+        await home.empty()
+        assert not home.queue.sent, "nothing was heard yet"
+        row = row_of(home, phone)
+        assert row.open_transfer is not None, "who died here, with the stream, has told the webhook"
+        assert row.open_transfer.request.destination == "billing"
+
+
 async def test_key_zero_asks_for_a_person_without_the_model() -> None:
     async with house() as home, home.phone() as phone:
         home.model.on = {"session.update": silent}
