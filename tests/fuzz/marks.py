@@ -106,8 +106,8 @@ class MarkedModel(FakeModel):
                 appends += 1
                 if appends % APPENDS_A_TURN == 0:
                     await self._turn(connection, serves, f"{len(self.connections)}_{appends}")
-        for one in before:
-            self.tally.text(one, serves)
+        named = [number for one in before for number in map(int, _words(one))]
+        self.tally.texts += len({serves or named[0], *named}) - 1 if named else 0  # it may have heard nobody
 
     async def _turn(self, connection: ServerConnection, number: int, turn: str) -> None:
         """The caller has spoken, the agent answers."""
