@@ -107,6 +107,7 @@ class Sweeper:
         self._watch = Watch(every)
         self._number = 0
         self._beaten_at: float | None = None
+        self._unsent: set[str] = set()  # calls that were taken here and are not on the queue yet
 
     async def keep_beating(self, clock: Callable[[], float], sleep: Callable[[float], Awaitable[None]]) -> None:
         """Beat and look, until cancelled; then leave the list. `clock` is monotonic, in seconds.
@@ -168,11 +169,14 @@ class Sweeper:
             reason=Reason.AGENT_UNAVAILABLE,
             now=self._settings.wall(),
         )
-        wanted = self._stores.ledger.sweep(request, visit, silent.beat.relay, again=silent.again)
+        again = silent.again or call_sid in self._unsent
+        wanted = self._stores.ledger.sweep(request, visit, silent.beat.relay, again=again)
         if wanted is not None:
+            self._unsent.add(call_sid)
             self._stores.queue.send(wanted)
             fields = {"visit": visit, "relay": silent.beat.relay, "request_id": wanted.request_id}
             self._log(call_sid, events.CALL_SWEPT, fields)
+        self._unsent.discard(call_sid)
 
     async def _guarded(self, effect: str, work: Callable[..., object], *arguments: object) -> bool:
         try:

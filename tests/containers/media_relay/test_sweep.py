@@ -210,12 +210,26 @@ async def test_R16_a_call_that_was_taken_and_could_not_be_queued_is_queued_later
         ships.queue.failure = ConnectionError("no queue")
         await ships.pass_time(sweeper)
         ships.queue.failure = None
-        await ships.pass_time(sweeper, turns=4, since=10.0)
+        await ships.pass_time(sweeper, turns=1, since=10.0)  # its taker has not to wait like everybody else
         row = ships.ledger.read(CALL_SID)
         assert row is not None
         assert row.transfer is not None
         assert row.transfer.state is TransferState.ASKED
         assert [sent["request_id"] for sent in ships.queue.sent] == [row.transfer.request.request_id]
+        await ships.pass_time(sweeper, turns=1, since=12.0)
+        assert len(ships.queue.sent) == 1
+
+
+async def test_R16_a_call_whose_taker_is_lost_before_it_is_queued_is_queued_by_another() -> None:
+    async with fleet() as ships:
+        ships.call("lost")
+        await ships.relay("lost", Door((CALL_SID, 1))).turn(0.0)
+        ships.queue.failure = ConnectionError("no queue")
+        taker, other = ships.relay("a"), ships.relay("b")
+        await ships.pass_time(taker)
+        ships.queue.failure = None
+        await ships.pass_time(other, turns=SILENT_BEATS + 4, since=10.0)
+        assert [sent["call_sid"] for sent in ships.queue.sent] == [CALL_SID]
 
 
 @pytest.mark.parametrize(("slept", "checked"), [(SILENT / 2 - 0.1, 0), (SILENT / 2, 1)])
