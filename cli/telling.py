@@ -23,6 +23,7 @@ _TOLD: Mapping[events.Event, tuple[str, str]] = {
     events.MODEL_ERROR: ("⚠", "the model reports an error: {code}"),
     events.MODEL_RESUMED: ("✔", "the agent is back after {ms} ms ({why})"),
     events.LINE_SPOKEN: ("·", "our own line: one moment please"),
+    events.SPEECH_UNHEARD: ("⚠", "the model did not notice that the caller spoke ({times})"),
     events.PLAYOUT_LAGGED: ("⚠", "what plays lags {seconds} s behind"),
     events.BARGE_IN: ("⚡", "barge-in: {heard_ms} ms were heard, {unheard_ms} ms are cleared"),
     events.KEY_PRESSED: ("☎", "the caller presses a key"),

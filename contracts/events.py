@@ -112,6 +112,7 @@ RESPONSE_DONE = _event(
 )
 SPEECH_STARTED = _event("speech.started", "item_id")
 SPEECH_STOPPED = _event("speech.stopped", "item_id")
+SPEECH_UNHEARD = _event("speech.unheard", "times")
 LINE_SPOKEN = _event("line.spoken")
 PLAYOUT_LAGGED = _event("playout.lagged", "seconds")
 BARGE_IN = _event("barge_in", "item_id", "heard_ms", "sent_ms", "unheard_ms")

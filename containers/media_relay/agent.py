@@ -146,7 +146,7 @@ def most_quiet(agent: AgentFile) -> float:
     Its own detection waits eight at most: https://developers.openai.com/api/docs/guides/realtime-vad.
     """
     vad = agent.turn_detection
-    return vad.silence_ms / 1000 + 5.5 if isinstance(vad, ServerVad) else 9.0
+    return vad.silence_ms / 1000 + 3.5 if isinstance(vad, ServerVad) else 9.0
 
 
 def _turn_detection(agent: AgentFile) -> dict[str, Any]:

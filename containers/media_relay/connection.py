@@ -13,12 +13,13 @@ from containers.media_relay.agent import CARRY_ON, SAY_AGAIN, Brief, most_quiet
 from containers.media_relay.energy import Caller
 from containers.media_relay.handoffs import Call, Handoffs, Model
 from containers.media_relay.ladder import Owed, fatal
-from containers.media_relay.silence import CALLERS, PATIENCE, QUIET_SECONDS, RING_AFTER, Turn, Watch
+from containers.media_relay.silence import CALLERS, NEVER, PATIENCE, QUIET_SECONDS, RING_AFTER, Turn, Watch
 from contracts import events
 from contracts.transfer import Reason
 from contracts.visit import MOVED, Resumes
 
 SIGN_OF_LIFE = {"type": "realtime"}  # a change of nothing, which the API answers with `session.updated`
+ALONE = PATIENCE[Turn.CALLER] - 0.5  # before the caller's turn ends: half a second after the agent's, its echo is over
 
 
 class Connection(Handoffs):
@@ -95,12 +96,31 @@ class Connection(Handoffs):
         return [*left, *self.speech.heard_so_far(now), *self._close(why)]
 
     def _unheeded(self, frame: str, now: float) -> list[Action]:
-        """A caller who speaks, and of whom the model says nothing: it is asked for a sign of life."""
-        spoke, turn = self.caller.spoke(frame), self.watch.turn
-        unheeded = self.caller.quiet_seconds >= QUIET_SECONDS if turn is Turn.CALLER_SPEAKING else spoke
-        if not unheeded or turn not in CALLERS or not self.ladder.suspect(now):
+        """A caller who speaks, and of whom the model says nothing: it is asked for a sign of life.
+
+        One that gives it and still has not noticed plain words is deaf: it is asked to answer, then replaced.
+        """
+        turn = self.watch.turn
+        alone = turn is Turn.CALLER and now >= self.watch.at - ALONE
+        spoke = self.caller.spoke(frame, alone=alone)
+        if alone and self.caller.unheard and self.ladder.probe_at == NEVER:
+            return self._unheard(now)
+        if turn is Turn.CALLER_SPEAKING:
+            spoke = self.caller.quiet_seconds >= QUIET_SECONDS
+        if not (spoke or self.caller.goes_on) or turn not in CALLERS or not self.ladder.suspect(now):
             return []
         return [realtime.UpdateSession(SIGN_OF_LIFE)]
+
+    def _unheard(self, now: float) -> list[Action]:
+        """The caller hears the agent ask again; then, perhaps, that of another session; then a person."""
+        misses = self.caller.missed()
+        log = Log(events.SPEECH_UNHEARD, {"times": misses})
+        if misses == 1:
+            self.watch, self.ladder.line_at = Watch.over(Turn.AGENT_AGAIN, now), now + QUIET_SECONDS
+            return [log, *self.speech.responses.ask(SAY_AGAIN)]
+        if misses == 2:
+            return [log, *self._model_gone("it hears nothing", 0, now, Owed.REPETITION)]
+        return [log, *self._give_up(now)]
 
     # ---- the agent is lost, and comes back -----------------------------------------------------------------------
 

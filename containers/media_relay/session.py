@@ -81,6 +81,7 @@ class Session(Connection):
                 marked = self.speech.marked(name, now) if stream_sid == self.speech.stream_sid else []
                 return [*marked, *self._announced(now)]
             case media_streams.Dtmf(stream_sid, digit):
+                self.caller.noticed()  # a key is no word, however it sounds
                 return self._key(digit, now) if stream_sid == self.speech.stream_sid else []
             case media_streams.Stop():
                 return self._stop(event)

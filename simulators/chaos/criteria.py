@@ -37,7 +37,7 @@ CRITERIA: Final[dict[str, str]] = {
     "R4": "a black hole before the model: sound in 7 s",
     "R5": "`error` events of every code: nobody in silence, no needless end",
     "R6": "responses fail: speech or a person in 4 s",
-    "R7": "the model is mute, or sends zeros: asked again at 4 s, a person at 8 s",
+    "R7": "the model is mute, or sends zeros: asked again at 4 s, a person at 8 s; or deaf",
     "R8": "a session's 60 minutes: renewed between turns, gap 2 s at most",
     "R9": "the carrier's socket drops: all is free in 1 s; of 1,000 nothing is left",
     "R10": "start, media, stop and close in every order: 0 exceptions",

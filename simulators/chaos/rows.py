@@ -88,6 +88,7 @@ PLAYS: Final = (
     Play("R6", "responses fail: rate limit", "model", "fails", 40, 4.0, sign="handoff.asked"),
     Play("R7", "the model answers without sound", "model", "mute", 40, 8.0 + TURN_SECONDS, sign="handoff.asked"),
     Play("R7", "the model answers with zeros", "model", "zeros", 40, 8.0 + TURN_SECONDS, sign="handoff.asked"),
+    Play("R7", "the model lives and hears nothing", "model", "deaf", 40, 4.0 + TURN_SECONDS, sign="speech.unheard"),
     Play("R9", "the carrier's socket is reset", "network", "dies", 100, 3.0, sign="stream.question"),
     Play(
         "R14",

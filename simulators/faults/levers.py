@@ -75,6 +75,13 @@ class StackLevers:
                 mood.refuse_status = None
 
             return lets_in
+        if what == "deaf":
+            mood.deaf = True
+
+            def hears() -> None:
+                mood.deaf = False
+
+            return hears
         if what in _ANSWERING:
             mood.answering = _ANSWERING[what]
             mend = self._proxy(self.model, what) if what == "stall" else _nothing

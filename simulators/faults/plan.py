@@ -22,6 +22,7 @@ What = Literal[
     "refuses",
     "black_hole",
     "stall",
+    "deaf",
     "mute",
     "zeros",
     "fails",
@@ -33,7 +34,7 @@ What = Literal[
 ]
 
 CAN: Final[Mapping[str, frozenset[str]]] = {
-    "model": frozenset({"dies", "closes", "refuses", "black_hole", "stall", "mute", "zeros", "fails", "slow"}),
+    "model": frozenset({"dies", "closes", "refuses", "black_hole", "stall", "deaf", "mute", "zeros", "fails", "slow"}),
     "relay": frozenset({"kill", "stop", "term"}),
     "queue": frozenset({"down", "slow"}),
     "ledger": frozenset({"down", "slow"}),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from simulators.model.client_events import Refused
@@ -24,6 +24,7 @@ class Faults:
         stalled: a response is created and nothing ever follows.
         silent_audio: what is said has the right length, and no sound.
         late_deltas: deltas that still arrive after `speech_started` has interrupted a response.
+        hears: asked at each `append`; as long as it says no, no voice is detected.
         expires_silently: at the end of its lifetime the session is closed without an `error` event.
         errors: client event type -> error code that answers it; the event then has no effect.
     """
@@ -40,6 +41,7 @@ class Faults:
     stalled: bool = False
     silent_audio: bool = False
     late_deltas: int = 0
+    hears: Callable[[], bool] = lambda: True
     expires_silently: bool = False
     errors: Mapping[str, str] = field(default_factory=dict)
 

@@ -13,15 +13,16 @@ Answering = Literal["well", "mute", "zeros", "stall", "fails"]
 
 
 class Mood:
-    """How the model behaves from now on; `refuse_status` answers handshakes instead of 101."""
+    """How the model behaves from now on; `refuse_status` answers handshakes instead of 101, `deaf` may pass."""
 
     def __init__(self) -> None:
         self.answering: Answering = "well"
+        self.deaf = False
         self.refuse_status: int | None = None
 
     def faults(self, _number: int) -> Faults:
         """Those of the next connection, as `Model` asks for them."""
-        return Faults(refuse_status=self.refuse_status)
+        return Faults(refuse_status=self.refuse_status, hears=lambda: not self.deaf)
 
     def moody(self, mind: Callable[[], Mind]) -> Callable[[], Mind]:
         """Makes minds that follow the mood."""

@@ -231,7 +231,7 @@ class Session:
         settings = self.configuration
         if not settings.format_chosen and not self.violations:
             self.violations.append(f"audio was appended before a format was chosen: it is read as {PCM} at 24 kHz")
-        sensitivity = settings.sensitivity if settings.turn_detection else None
+        sensitivity = settings.sensitivity if settings.turn_detection and self._faults.hears() else None
         for noticed in self._audio.append(content, settings.input_format, sensitivity):
             yield from self._noticed(noticed, now)
 

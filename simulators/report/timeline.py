@@ -26,6 +26,7 @@ _LINES: Mapping[str, tuple[str, str, str]] = {
     events.MODEL_FAILED.name: ("✘", "red", "the model failed: {why}"),
     events.MODEL_RESUMED.name: ("✔", "green", "the agent is back after {ms} ms ({why})"),
     events.LINE_SPOKEN.name: ("·", "yellow", "our own line: one moment please"),
+    events.SPEECH_UNHEARD.name: ("✘", "red", "the model did not notice that the caller spoke"),
     events.PLAYOUT_LAGGED.name: ("✘", "red", "what plays lags {seconds} s behind"),
     events.BARGE_IN.name: ("⚡", "yellow", "barge-in: {heard_ms} ms were heard, {unheard_ms} ms are cleared"),
     events.KEY_PRESSED.name: ("⌨", "cyan", "a key is pressed"),

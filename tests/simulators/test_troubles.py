@@ -64,6 +64,15 @@ def test_a_mind_follows_the_mood(mood: Answering, said: str) -> None:
     assert str(mind.answer(prompt).steps).startswith(said)
 
 
+def test_a_deaf_model_hears_again_when_that_is_over() -> None:
+    mood = Mood()
+    connection = mood.faults(1)
+    mood.deaf = True
+    assert not connection.hears()
+    mood.deaf = False
+    assert connection.hears()
+
+
 @pytest.mark.parametrize("service", TARGETS)
 async def test_the_troubles_of_a_cloud_that_is_elsewhere_are_brought_over_what_passes(service: str) -> None:
     async def answer(request: web.BaseRequest) -> web.Response:

@@ -403,7 +403,7 @@ def test_R7_a_model_that_freezes_amid_the_callers_turn_is_asked_for_a_sign_of_li
     world = greeted()
     world.tell(realtime.SpeechStarted("item_q"))
     quiet = [silence(160)] * round(50 * QUIET_SECONDS)
-    assert not only(frames(world, *[audio(160)] * 500, *quiet[:-10]), realtime.UpdateSession)
+    assert not only(frames(world, *[audio(160)] * 200, *quiet[:-10]), realtime.UpdateSession)
     assert only(frames(world, *quiet[-10:]), realtime.UpdateSession)
     world.model_closed = True  # nothing comes back
     world.pass_time(ladder.PROBE_SECONDS)
@@ -425,6 +425,97 @@ def test_R7_a_model_that_misses_the_end_of_the_callers_turn_is_asked_to_answer()
     assert asked_at == pytest.approx(agent.most_quiet(AGENT_FILE), abs=0.21)
     assert lines(world) == 1
     assert agent.most_quiet(AGENT_FILE.model_copy(update={"turn_detection": SemanticVad()})) > 8.0
+
+
+def unheard(world: World, *, words: int = 110, pause: int = 110) -> list[Action]:
+    """The caller speaks plainly, `words` frames, then waits; the model lives, and notices nothing of it."""
+    performed = []
+    for frame in [audio(160)] * words + [silence(160)] * pause:
+        performed += (done_now := frames(world, frame))
+        if only(done_now, realtime.UpdateSession):
+            world.tell(realtime.SessionUpdated(mu_law=True))
+    return performed
+
+
+def answered(world: World, number: int) -> None:
+    """The model says what it was asked for, and the caller hears it."""
+    created(world, f"resp_{number}")
+    say(world, number=number)
+    done(world, number)
+    world.pass_time(1.6)  # and half a second, in which an echo of it may come back
+
+
+def test_R7_a_model_that_lives_and_is_deaf_is_asked_to_answer_then_replaced_and_then_a_person_is() -> None:
+    world = greeted()
+    world.pass_time(0.5)
+    assert asked(unheard(world, pause=95)) == [], "a caller may think for a moment"
+    assert asked(unheard(world, words=0, pause=10)) == [agent.SAY_AGAIN]
+    answered(world, 2)
+    assert asked(unheard(world)) == []
+    assert world.connects == 1, "perhaps another session hears better"
+    assert asked(back(world)) == [agent.SAY_AGAIN]
+    answered(world, 3)
+    assert not world.transfers
+    unheard(world)
+    assert world.transfers or world.session.departure
+    world.pass_time(4.0)
+    assert reason(world) is Reason.AGENT_UNAVAILABLE
+
+
+def test_R7_a_deaf_model_that_does_not_answer_either_is_a_line_of_our_own_and_then_a_person() -> None:
+    world = greeted()
+    world.pass_time(0.5)
+    unheard(world)
+    world.pass_time(QUIET_SECONDS)
+    assert lines(world) == 1
+    world.pass_time(PATIENCE[Turn.AGENT_AGAIN])
+    assert reason(world) is Reason.AGENT_SILENT
+
+
+def test_R7_what_the_model_hears_after_all_is_not_held_against_it() -> None:
+    world = greeted()
+    world.pass_time(0.5)
+    for number in (2, 3, 4):
+        assert asked(unheard(world)) == [agent.SAY_AGAIN]
+        world.tell(realtime.SpeechStarted(f"item_q{number}"))
+        world.tell(realtime.SpeechStopped(f"item_q{number}"))
+        world.creates.clear()
+        answered(world, number)
+    assert not world.connects
+
+
+@pytest.mark.parametrize("words", [0, 10, 25])
+def test_R7_a_cough_is_no_word_that_a_model_must_notice(words: int) -> None:
+    world = greeted()
+    world.pass_time(0.5)
+    assert not asked([one for _ in range(4) for one in unheard(world, words=words)])
+
+
+def test_R7_the_echo_of_the_agent_and_the_sound_of_a_key_are_no_words_of_the_caller() -> None:
+    echoed = talking()
+    say(echoed, 24000)
+    done(echoed)
+    assert not asked(unheard(echoed, words=165, pause=150)), "three seconds of agent, and its tail"
+    pressed = greeted()
+    pressed.pass_time(0.5)
+    frames(pressed, *[audio(160)] * 60)
+    pressed.tell(media_streams.Dtmf(STREAM_SID, "7"))
+    assert agent.SAY_AGAIN not in asked(unheard(pressed, words=0, pause=200))
+
+
+@pytest.mark.parametrize("speaks", [False, True])
+def test_R7_a_noise_without_end_hides_no_frozen_model(*, speaks: bool) -> None:
+    world = greeted()
+    if speaks:
+        world.tell(realtime.SpeechStarted("item_q"))
+    began = world.now
+    while not world.connects and world.now < began + 60.0:
+        frames(world, audio(160))
+    assert world.now - began <= 5.0 + ladder.PROBE_SECONDS + 0.1
+    assert asked(back(world)) == [agent.SAY_AGAIN]
+    lives = greeted()
+    unheard(lives, words=500, pause=0)
+    assert not lives.connects
 
 
 def test_R7_a_quiet_caller_or_one_who_never_stops_makes_nobody_ask() -> None:

@@ -271,13 +271,14 @@ class PoliteWorld(RuleBasedStateMachine):
             self.session_is_updated(mu_law=mu_law)
 
     @precondition(lambda self: self.model_speaks and self.stream_open)
-    @rule(answers=st.booleans(), sometimes=_sometimes)
-    def caller_talks_to_a_model_that_hears_nothing(self, *, answers: bool, sometimes: bool) -> None:
-        probes = self.world.probes
-        for frame in [audio(160)] * 60 + [silence(160)] * 40 if sometimes else []:
+    @rule(answers=st.booleans(), pause=st.sampled_from([40, 120]), sometimes=_sometimes)
+    def caller_talks_to_a_model_that_hears_nothing(self, *, answers: bool, pause: int, sometimes: bool) -> None:
+        """It is frozen, or it is deaf and lives."""
+        for frame in [audio(160)] * 60 + [silence(160)] * pause if sometimes else []:
+            probes = self.world.probes
             self.world.tell(media_streams.Media(STREAM_SID, frame))
-        if self.world.probes > probes and answers:
-            self.world.tell(realtime.SessionUpdated(mu_law=True))
+            if self.world.probes > probes and answers:
+                self.world.tell(realtime.SessionUpdated(mu_law=True))
 
     # ---- the slow effects ----------------------------------------------------------------------------------------
 
