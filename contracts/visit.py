@@ -38,6 +38,7 @@ MOVED = {"relay_draining": Resumes.SPEAKING, "relay_draining_listening": Resumes
 """Why a relay ends a stream that is to go on elsewhere, and how it goes on there."""
 MOST_MOVES = 10  # then it counts as a loss: a call that no relay keeps shall reach a person
 SWEPT = "relay_silent"
+NOT_QUEUED = "transfer_not_queued"  # the caller was to go to a person, and perhaps nobody knows to whom
 FULL, DRAINING = "full", "draining"
 TRIED_AGAIN = {FULL: 1, DRAINING: 3}
 """Why a relay refuses a visit that Twilio and the token vouch for, and how often in a row another relay is tried.

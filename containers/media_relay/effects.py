@@ -34,6 +34,7 @@ from contracts.visit import SWEPT
 
 SAVE_SECONDS = 20.0  # how much of a conversation a dying relay may take with it
 CHECKS = 3
+INSIST_SECONDS, INSIST_EVERY = 3.0, 0.25  # on a request that neither ledger nor queue takes: nobody else knows of it
 SETTLE_SECONDS = 2.0  # what a closing stream waits for the ledger at most
 
 
@@ -136,16 +137,22 @@ class Effects:
     async def _queue_transfer(self, to: ToPerson, tell: Callable[[SessionEvent], None]) -> None:
         started = time.monotonic()
         request = self._request(to)
-        noted, sent = await asyncio.gather(
-            self._note_transfer(request),
-            self._try("send_message", self._stores.queue.send, request),
-        )
+        noted, sent = await self._tell_of(request)
+        while not (noted or sent) and time.monotonic() - started < INSIST_SECONDS:
+            await asyncio.sleep(INSIST_EVERY)
+            noted, sent = await self._tell_of(request)
         if sent:
             took = round((time.monotonic() - started) * 1000)
             self._log(events.HANDOFF_QUEUED, {"request_id": self.request_id, "ms": took})
             tell(TransferQueued())
         else:
             tell(TransferNotQueued("the queue failed" if noted else "queue and ledger failed"))
+
+    async def _tell_of(self, request: TransferRequest) -> tuple[bool, bool]:
+        return await asyncio.gather(
+            self._note_transfer(request),
+            self._try("send_message", self._stores.queue.send, request),
+        )
 
     async def _note_transfer(self, request: TransferRequest) -> bool:
         return await self._try("ask_transfer", self._stores.ledger.ask_transfer, request)

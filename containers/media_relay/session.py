@@ -30,7 +30,7 @@ from containers.media_relay.handoffs import Model
 from containers.media_relay.ladder import LINE_AFTER, fatal
 from containers.media_relay.playout import MOST_LAG
 from containers.media_relay.silence import AGENTS, MOST_PROMPTS, NEVER, RING_AFTER, Turn, Watch
-from contracts import events, hunt
+from contracts import events, hunt, visit
 from contracts.transfer import Reason
 
 _CONVERSATION = (
@@ -116,7 +116,7 @@ class Session(Connection):
             case actions.Malformed(side, kind):
                 return [Log(events.FRAME_MALFORMED, {"side": side, "kind": kind})]
             case actions.TransferNotQueued(why):
-                return [Log(events.HANDOFF_FAILED, {"why": why}), *self._close("transfer_not_queued")]
+                return [Log(events.HANDOFF_FAILED, {"why": why}), *self._close(visit.NOT_QUEUED)]
             case actions.TransferNews():
                 return self._news(event, now)
             case actions.EndRecorded():

@@ -28,7 +28,7 @@ from contracts.metrics import Metric
 from contracts.row import Row, StreamState
 from contracts.sentences import Sentence, spoken
 from contracts.transfer import Outcome, Reason, TransferRequest
-from contracts.visit import may_try_again, moved
+from contracts.visit import NOT_QUEUED, may_try_again, moved
 from functions.transfer.attended import rings_apart
 from functions.voice_webhook.circuit import Circuit
 from functions.voice_webhook.ends import LEDGER_FAILURES, Ends
@@ -194,7 +194,7 @@ class Answers:
 
     def _lost(self, row: Row, visit: int) -> tuple[str, str]:
         self.ends.log.count(Metric.STREAMS_LOST)
-        if row.stream.lost < LOSSES:
+        if row.stream.lost < LOSSES and row.stream.ended_reason != NOT_QUEUED:
             return "back to the agent", self.visits.offer(row, visit, why="stream lost", after_loss=True)
         return "agent lost", self.transfers.go_on(row, self._agent_unavailable(row))
 

@@ -17,7 +17,7 @@ from contracts.edition import KEY_START
 from contracts.row import TransferState
 from contracts.sentences import Sentence, spoken
 from contracts.transfer import Outcome, Reason, TransferRequest
-from contracts.visit import MOST_MOVES, MOVED, TRIED_AGAIN, Resumes
+from contracts.visit import MOST_MOVES, MOVED, NOT_QUEUED, TRIED_AGAIN, Resumes
 from functions.voice_webhook import transfers
 from tests.contracts.table import FakeTable
 from tests.functions.line import CALLED, CALLER, Line, asked_next, token_of, verbs
@@ -371,6 +371,15 @@ class TestStreamEnded:
         assert line.events("default_person.dialled")[0]["why"] == "ledger slow"
         unanswered = line.ask(dial.get("action", ""), DialCallStatus="no-answer")
         assert verbs(unanswered) == ["Say", "Hangup"], "nobody is rung again and again"
+
+    def test_R17_whose_request_reached_neither_queue_nor_ledger_goes_to_a_person_not_to_the_agent(
+        self, line: Line
+    ) -> None:
+        document = line.incoming()
+        start_stream(line, document)
+        line.ledger.stream_ended(CALL_SID, 1, NOT_QUEUED)
+        assert dial_of(line.ask(asked_next(document))).findtext("Number") == "+15550100003"
+        assert line.row.open_transfer is not None
 
     def test_R35_what_was_asked_for_is_done_however_slow_the_ledger_is(self, line: Line) -> None:
         document = line.incoming()

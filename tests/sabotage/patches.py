@@ -390,7 +390,7 @@ PATCHES: Final = (
         "R17",
         "a request that cannot be queued ends the stream",
         f"{RELAY}session.py",
-        ', *self._close("transfer_not_queued")]',
+        ", *self._close(visit.NOT_QUEUED)]",
         "]",
         (f"{RELAY_TESTS}test_session.py", "test_R17_"),
     ),

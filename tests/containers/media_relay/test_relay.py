@@ -13,7 +13,7 @@ import pytest
 import uvloop
 from websockets.asyncio.server import ServerConnection
 
-from containers.media_relay import actions, departure, media_streams, realtime, relay
+from containers.media_relay import actions, departure, effects, media_streams, realtime, relay
 from containers.media_relay.backlog import MOST_PERISHABLE
 from containers.media_relay.names import Names
 from containers.media_relay.silence import PATIENCE, Turn, Watch
@@ -319,7 +319,21 @@ async def test_R17_a_queue_that_fails_ends_the_stream_and_the_ledger_holds_the_r
         assert "canary-secret" not in repr(home.lines)
 
 
-async def test_R17_queue_and_ledger_that_fail_end_the_stream_too() -> None:
+async def test_R17_a_request_that_neither_queue_nor_ledger_takes_is_insisted_on() -> None:
+    table = FakeTable()
+    async with house(table=table) as home, home.phone() as phone:
+        await phone.start()
+        await phone.hear("mark")
+        home.queue.failure = table.failure = ConnectionError("away for a moment")
+        await phone.send("dtmf", dtmf={"digit": "0"})
+        await home.logged(events.EFFECT_FAILED)
+        home.queue.failure = table.failure = None
+        assert (await queued(home))["reason"] == Reason.CALLER_PRESSED_KEY
+        assert len({request["request_id"] for request in home.queue.sent}) == 1
+
+
+async def test_R17_queue_and_ledger_that_fail_end_the_stream_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(effects, "INSIST_SECONDS", 0.0)
     table = FakeTable()
     async with house(table=table) as home, home.phone() as phone:
         await phone.start()
