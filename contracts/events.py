@@ -149,6 +149,7 @@ LINE = _event("line", "what", "detail", "seconds")
 
 
 VOCABULARY = dict(_VOCABULARY)
+MOST_CHARS = 1000  # of a text in a line
 
 
 def timestamp(now: float) -> str:
@@ -157,12 +158,17 @@ def timestamp(now: float) -> str:
 
 
 def record(event: Event, *, part: Part, now: float, call_sid: str = "", **fields: object) -> dict[str, object]:
-    """One event line as a mapping; fields that are None are left out."""
+    """One event line as a mapping; fields that are None are left out, and texts cut after `MOST_CHARS`."""
     unknown = fields.keys() - event.fields
     assert not unknown, f"{event.name} has no field {sorted(unknown)}"
     line: dict[str, object] = {"event": event.name, "at": timestamp(now), "part": part.value, "call_sid": call_sid}
-    line.update((key, value) for key, value in fields.items() if value is not None)
+    line.update((key, _cut(value)) for key, value in fields.items() if value is not None)
     return line
+
+
+def _cut(value: object) -> object:
+    """Some texts are a peer's own (the code of an error, the name of an item): they may be of any length."""
+    return value[:MOST_CHARS] if isinstance(value, str) else value
 
 
 def mask(number: str) -> str:

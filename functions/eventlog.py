@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TextIO
 
 from aws_lambda_powertools import Logger
@@ -42,6 +43,8 @@ class EventLog:
             log_record_order=["event", "at", "part", "call_sid"],
             location=None,
             timestamp=None,
+            # ASCII: what somebody's software takes for the end of a line (U+2028, U+0085) is none here.
+            json_serializer=partial(json.dumps, default=str),
         )
         # Powertools keeps one logger a service for the whole process; the newest owner says where it writes.
         for handler in logging.getLogger(f"patchthrough-{part.value}").handlers:

@@ -28,7 +28,7 @@ _INTRODUCTION = """\
 # Sabotage: the checks check
 
 Written by `python -m tests.sabotage`. Each control is deleted in a copy of the tree, and the test named beside it is
-run there: it must fail. The list is `tests/sabotage/patches.py`.
+run there: it must fail. The list is `tests/sabotage/patches/`.
 
 | row | what is deleted | where | the test | result |
 |---|---|---|---|---|
