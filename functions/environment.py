@@ -26,9 +26,10 @@ def origin(name: str, value: str, *schemes: str) -> str:
     """A public origin, `scheme://host[:port]`, as Twilio sees and signs it.
 
     Raises:
-        EnvironmentRefused: another scheme, no host, or anything after the host.
+        EnvironmentRefused: another scheme, no host, a user before it or anything behind it.
     """
     parts = urlsplit(value)
-    if parts.scheme not in schemes or not parts.hostname or parts.path.strip("/") or parts.query or parts.fragment:
-        raise EnvironmentRefused(f"{name} must be {' or '.join(schemes)}://host[:port] and nothing after it")
+    more = parts.path.strip("/") or parts.query or parts.fragment or parts.username is not None
+    if parts.scheme not in schemes or not parts.hostname or more:
+        raise EnvironmentRefused(f"{name} must be {' or '.join(schemes)}://host[:port] and nothing else")
     return value.rstrip("/")

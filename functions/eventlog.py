@@ -14,7 +14,7 @@ from typing import TextIO
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
-from contracts.events import Event, Part, record
+from contracts.events import EFFECT_FAILED, Event, Part, record
 from contracts.metrics import NAMESPACE, Metric
 
 
@@ -54,6 +54,10 @@ class EventLog:
     def write(self, event: Event, call_sid: str = "", **fields: object) -> None:
         """Log one event."""
         self._logger.info(event.name, extra=self._record(event, call_sid, fields))
+
+    def secret_failed(self, why: str) -> None:
+        """A secret could not be read anew."""
+        self.write(EFFECT_FAILED, effect="secrets", error=why)
 
     def fail(self, event: Event, call_sid: str = "", **fields: object) -> None:
         """Log one event as an error, with the traceback of the exception at hand."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from aws_lambda_powertools.utilities.parameters import SecretsProvider
@@ -20,10 +20,24 @@ class SecretUnusable(RuntimeError):  # noqa: N818 - it names what the secret is
 
 
 class Secret:
-    """One secret, a JSON object, by name. When a reload fails the last good content stays in use; `now` in seconds."""
+    """One secret, a JSON object, by name; `now` in seconds.
 
-    def __init__(self, name: str, client: Any, now: Callable[[], float] = time.monotonic) -> None:
+    When a reload fails, or brings what lacks one of the texts that are `needed`, the last good content stays in use and
+    `tell` is told why.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        client: Any,
+        now: Callable[[], float] = time.monotonic,
+        *,
+        needed: Collection[str] = (),
+        tell: Callable[[str], None] = lambda _why: None,
+    ) -> None:
         self._name = name
+        self._needed = needed
+        self._tell = tell
         self._provider = SecretsProvider(boto3_client=client)
         self._last: dict[str, object] = {}
         self._now = now
@@ -33,27 +47,40 @@ class Secret:
         """The object as of at most a minute ago.
 
         Raises:
-            SecretUnusable: there is none, or it is not a JSON object.
+            SecretUnusable: there is none, or it has not its form.
         """
         if self._last and self._now() - self._failed_at < FAILED_SECONDS:
             return self._last
+        content, why = self._load()
+        if not why:
+            self._last = content
+            return content
+        self._failed_at = self._now()
+        self._tell(why)
+        if self._last:
+            return self._last
+        raise SecretUnusable(f"secret {self._name}: {why}")
+
+    def _load(self) -> tuple[dict[str, object], str]:
+        """What the store has now, and what is wrong with it."""
         try:
             content = json.loads(str(self._provider.get(self._name, max_age=MAX_AGE_SECONDS)))
         except (GetParameterError, ValueError, RecursionError) as error:
-            self._failed_at = self._now()
-            if self._last:
-                return self._last
-            raise SecretUnusable(f"secret {self._name}: {type(error).__name__}") from None
+            return {}, type(error).__name__
         if not isinstance(content, dict):
-            raise SecretUnusable(f"secret {self._name} is not a JSON object")
-        self._last = content
-        return content
+            return {}, "it is not a JSON object"
+        missing = [name for name in self._needed if not _text(content, name)]
+        return content, f"it has no {' and no '.join(missing)}" if missing else ""
 
     def forget(self) -> None:
         """Keep nothing: the next `read` asks Secrets Manager, or fails."""
         self._provider.clear_cache()  # type: ignore[no-untyped-call]  # Powertools' own has no annotation
         self._last = {}
         self._failed_at = float("-inf")
+
+
+AUTH_TOKENS, REST_CREDENTIALS = ("current",), ("username", "password")
+"""What is `needed` of the two secrets below."""
 
 
 def auth_tokens(secret: Secret) -> list[str]:

@@ -89,8 +89,11 @@ def _whole(environ: Mapping[str, str], name: str, default: int, least: int, most
 
 def _origin(environ: Mapping[str, str], name: str) -> str:
     origin = environ[name].rstrip("/")
-    if _socket_url(origin) != origin:
-        raise ConfigError(f"{name} is '{origin}'; it must be an origin such as wss://media.example.com, without a path")
+    if _socket_url(origin) != origin or "@" in origin:  # a password in it is not for the log
+        given = origin.rpartition("@")[2]
+        raise ConfigError(
+            f"{name} is '{given}'; it must be an origin such as wss://media.example.com, without a user or a path"
+        )
     return origin
 
 

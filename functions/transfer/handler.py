@@ -29,7 +29,7 @@ from functions import live_config
 from functions.clients import aws
 from functions.environment import EnvironmentRefused, origin, required
 from functions.eventlog import EventLog
-from functions.secrets import Secret, rest_credentials
+from functions.secrets import REST_CREDENTIALS, Secret, rest_credentials
 from functions.transfer.carrier import Carrier, TwilioCarrier, answer_ids, forget_answers
 from functions.transfer.dialing import Dialer
 from functions.transfer.hunting import Hunting
@@ -181,7 +181,8 @@ def build(  # noqa: PLR0913 - every neighbour of the function, by name
         events.Part.TRANSFER, clock=clock, stream=stream, known=lambda: {events.ANSWERS: answer_ids() or None}
     )
     if carrier is None:
-        secret = Secret(rest_secret, secrets or aws("secretsmanager"))
+        store = secrets or aws("secretsmanager")
+        secret = Secret(rest_secret, store, needed=REST_CREDENTIALS, tell=log.secret_failed)
         carrier = TwilioCarrier(
             account_sid,
             partial(rest_credentials, secret),

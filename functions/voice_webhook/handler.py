@@ -26,7 +26,7 @@ from functions.clients import aws
 from functions.environment import origin, required
 from functions.eventlog import EventLog
 from functions.outbox import Outbox
-from functions.secrets import Secret, SecretUnusable, auth_tokens
+from functions.secrets import AUTH_TOKENS, Secret, SecretUnusable, auth_tokens
 from functions.snapshot import Started, register
 from functions.transfer.hunting import Hunting
 from functions.transfer.quota import Quota
@@ -239,7 +239,7 @@ def build(
     secrets, dynamodb, sqs = secrets or aws("secretsmanager"), dynamodb or aws("dynamodb"), sqs or aws("sqs")
     appconfig = aws("appconfigdata") if environ.get("LIVE_CONFIG") else None
     config = live_config.build(environ, dynamodb=dynamodb, table=table, log=log, appconfigdata=appconfig, now=clock)
-    secret = Secret(token_secret, secrets)
+    secret = Secret(token_secret, secrets, needed=AUTH_TOKENS, tell=log.secret_failed)
     tokens = partial(auth_tokens, secret)
     webhook = wire(
         gate=Gate(webhook_origin, account_sid, tokens),

@@ -13,7 +13,7 @@ from contracts import events
 from contracts.metrics import Metric
 from functions.environment import EnvironmentRefused, origin, required
 from functions.eventlog import EventLog
-from functions.secrets import Secret, SecretUnusable, auth_tokens, rest_credentials
+from functions.secrets import AUTH_TOKENS, Secret, SecretUnusable, auth_tokens, rest_credentials
 from functions.voice_webhook import handler
 from tests.functions.line import FakeSecrets
 from tests.functions.world import AUTH_TOKEN, ENVIRONMENT
@@ -31,7 +31,8 @@ def test_an_origin_is_a_scheme_and_a_host(value: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["voice.example.com", "ftp://x", "https://", "https://x/path", "https://x?y=1", "https://x#y"]
+    "value",
+    ["voice.example.com", "ftp://x", "https://", "https://x/path", "https://x?y=1", "https://x#y", "https://u:p@x"],
 )
 def test_anything_else_is_refused_by_name(value: str) -> None:
     with pytest.raises(EnvironmentRefused, match="PUBLIC_WEBHOOK_ORIGIN"):
@@ -91,6 +92,20 @@ class TestSecrets:
         now[0] += 10
         assert auth_tokens(secret) == [AUTH_TOKEN]
         assert client.asked == 3
+
+    @pytest.mark.parametrize(
+        "content", ["[]", "null", "{}", '{"current": ""}', '{"current": null}', '{"previous": "x"}']
+    )
+    def test_R34_content_without_its_form_does_not_take_the_place_of_the_last_good_one(self, content: str) -> None:
+        client, now, told = FakeSecrets(), [0.0], list[str]()
+        secret = Secret("s", client, now=lambda: now[0], needed=AUTH_TOKENS, tell=told.append)
+        assert auth_tokens(secret) == [AUTH_TOKEN]
+        secret._provider.store = {}
+        client.content = content
+        assert auth_tokens(secret) == [AUTH_TOKEN]
+        assert len(told) == 1
+        with pytest.raises(SecretUnusable):
+            Secret("s", client, needed=AUTH_TOKENS).read()
 
     def test_R35_while_reloads_fail_nobody_waits_for_more_than_one_in_ten_seconds(self) -> None:
         client, now = FakeSecrets(), [0.0]
