@@ -22,6 +22,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from contracts import events
 from contracts.ledger import Ledger
 from contracts.metrics import Metric
+from contracts.recorded import Recorded
 from contracts.screen_pop import Link
 from contracts.transfer import CALL_SID
 from functions import live_config
@@ -41,8 +42,10 @@ class MalformedMessage(ValueError):  # noqa: N818 - it names what the message is
     """A queue message asks for no delivery; the text says what is wrong."""
 
 
-def read(body: str) -> str | Link:
-    """What is to be delivered: a link, or of `{"version": 1, "kind": "deliver", "call_sid": "CA…"}` the call's message.
+def read(body: str) -> str | Link | Recorded:
+    """What is to be delivered: a link, a message that no row has yet, or the call's message.
+
+    The last is asked for by `{"version": 1, "kind": "deliver", "call_sid": "CA…"}`.
 
     Raises:
         MalformedMessage: it is no such JSON object.
@@ -51,8 +54,8 @@ def read(body: str) -> str | Link:
         content = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise MalformedMessage(f"it is not JSON: {type(error).__name__}") from error
-    if isinstance(content, dict) and (link := Link.read(content)):
-        return link
+    if isinstance(content, dict) and (known := Link.read(content) or Recorded.read(content)):
+        return known
     if not isinstance(content, dict) or [content.get("version"), content.get("kind")] != [VERSION, KIND]:
         raise MalformedMessage(f"it is no object of version {VERSION} and kind {KIND}")
     call_sid = content.get("call_sid")
@@ -88,6 +91,9 @@ class Consumer:
             match read(record.body):
                 case Link() as link:
                     self._pop(link, receives)
+                case Recorded() as recorded:
+                    self._keep(recorded)
+                    self._deliver(recorded.call_sid, receives)
                 case call_sid:
                     self._deliver(call_sid, receives)
         except MalformedMessage as error:
@@ -100,9 +106,17 @@ class Consumer:
             raise
         except Exception as error:
             self.log.fail(events.HANDLER_FAILED, route="messages", error=type(error).__name__)
-            self.log.count(Metric.HANDLER_FAILURES)
+            self.log.count(Metric.MESSAGES_FAILED)  # whatever the reason: somebody's message lies there
             self._return_in(record, pause(receives))
             raise
+
+    def _keep(self, recorded: Recorded) -> None:
+        written = self.courier.ledger.message_taken(recorded.call_sid, recorded.message)
+        if written and written[1]:
+            message = recorded.message
+            said = {"recording_sid": message.recording_sid, "seconds": message.seconds}
+            self.log.write(events.MESSAGE_TAKEN, recorded.call_sid, destination=message.destination, **said)
+            self.log.count(Metric.MESSAGES_TAKEN)
 
     def _deliver(self, call_sid: str, receives: int) -> None:
         try:
@@ -170,7 +184,7 @@ def build(
         ledger=Ledger(dynamodb, table, clock),
         directory=lambda: config.current().directory,
         post=post,
-        secret=Secret(secret, clients("secretsmanager")) if secret else None,
+        secret=Secret(secret, clients("secretsmanager"), tell=log.secret_failed) if secret else None,
         ses=cache(partial(clients, "sesv2")),
         sns=cache(partial(clients, "sns")),
         now=clock,

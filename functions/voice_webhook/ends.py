@@ -42,12 +42,14 @@ class Ends:
         self.log.fail(events.LEDGER_FAILED, request.call_sid, operation=request.route, error=type(error).__name__)
         self.log.count(Metric.LEDGER_FAILURES)
 
-    def keep(self, request: Request, write: Callable[[], object]) -> None:
-        """Write something down; that it could not be is logged and changes no answer."""
+    def keep(self, request: Request, write: Callable[[], object]) -> bool:
+        """Write something down; that it could not be is logged and changes no answer. Returns whether it could."""
         try:
             write()
         except LEDGER_FAILURES as error:
             self.ledger_failed(request, error)
+            return False
+        return True
 
     def _once(self, written: tuple[Row, bool] | None) -> None:
         if written is None or not written[1]:

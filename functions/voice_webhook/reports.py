@@ -13,6 +13,7 @@ from contracts import events
 from contracts.handoff import Then
 from contracts.ledger import TERMINAL_STATUS, Ledger
 from contracts.metrics import Metric
+from contracts.recorded import Recorded
 from contracts.row import Message, Row
 from contracts.transfer import VERSION, Withdrawal
 from functions.eventlog import EventLog
@@ -117,7 +118,8 @@ class Reports:
                 body = json.dumps({"version": VERSION, "kind": "deliver", "call_sid": row.call_sid})
                 self.messages.send(body, row.call_sid, delay=delay)
 
-        self.ends.keep(request, keep)
+        if not self.ends.keep(request, keep):  # nobody else knows of it: it waits on the queue until the ledger is back
+            self.messages.send(Recorded(request.call_sid, message).to_json(), request.call_sid, delay=delay)
 
     def _pop(self, request: Request, row: Row | None) -> None:
         if row is not None and row.open_transfer is not None and request.field("CallStatus") == "ringing":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import ClassVar
@@ -16,6 +17,7 @@ from contracts import stream
 from contracts.claim import Claimed
 from contracts.destination import Channel, Delivery, Voicemail
 from contracts.handoff import Verdict
+from contracts.recorded import Recorded
 from contracts.row import Answer, Transfer
 from contracts.sentences import LANGUAGES, Sentence, as_written, spoken
 from contracts.transfer import Reason, TransferRequest
@@ -358,6 +360,20 @@ class TestMessages:
         assert line.ledger.message_delivered(CALL_SID, self.FIELDS["RecordingSid"])
         line.post("/voice/recording?to=billing", RecordingStatus="completed", **self.FIELDS)
         assert len(line.sqs.sent) == 2
+
+    def test_R35_a_message_that_the_ledger_does_not_take_waits_on_the_queue_with_all_that_is_known(
+        self, rung: Rung
+    ) -> None:
+        line = rung.line
+        line.table.failure = EndpointConnectionError(endpoint_url="https://dynamodb")
+        thanks = line.ask("/voice/message?to=billing", Digits="#", **self.FIELDS)
+        assert verbs(thanks) == ["Say", "Hangup"]
+        (sent,) = line.sqs.sent
+        recorded = Recorded.read(json.loads(sent["MessageBody"]))
+        assert recorded
+        assert recorded.call_sid == CALL_SID
+        assert recorded.message.recording_url == self.FIELDS["RecordingUrl"]
+        assert (recorded.message.seconds, recorded.message.destination) == (7, "billing")
 
     def test_a_recording_that_failed_is_no_message(self, rung: Rung) -> None:
         rung.line.post("/voice/recording?to=billing", RecordingStatus="absent", **self.FIELDS)

@@ -15,6 +15,7 @@ from botocore.validate import ParamValidator
 from hypothesis import given
 from hypothesis import strategies as st
 
+from contracts.recorded import Recorded
 from contracts.row import MalformedRow
 from contracts.screen_pop import Link
 from functions.messages import handler, letter
@@ -110,6 +111,40 @@ class TestByWebhook:
         office.configure({"webhook": "https://other.example.com/"})
         assert office.receive(receives=2) is None
         assert [url for url, *_ in office.receiver.posts] == [URL, "https://other.example.com/"]
+
+
+class TestAMessageThatNoRowHas:
+    def test_R35_it_is_written_down_and_delivered_once_the_ledger_is_back(self, tmp_path: Path) -> None:
+        office = Office(tmp_path)
+        office.take(None)
+        office.table.failure = denied()
+        body = Recorded(CALL_SID, MESSAGE).to_json()
+        assert office.receive(body) == 15
+        assert "MessagesFailed" in office.output.getvalue(), "the alarm hears of it"
+        office.table.failure = None
+        assert office.receive(body, receives=2) is None
+        assert office.delivered
+        assert len(office.events("message.taken")) == 1
+        assert office.receive(body) is None, "the recording's own report says the same"
+        assert len(office.receiver.posts) == 1
+        assert len(office.events("message.taken")) == 1
+
+    @given(st.from_regex(r"[a-z0-9_]{0,64}", fullmatch=True), st.integers(0, 10**6), st.floats(0, 2e9))
+    def test_what_is_written_is_read(self, key: str, seconds: int, taken_at: float) -> None:
+        message = replace(MESSAGE, destination=key, seconds=seconds, taken_at=taken_at)
+        recorded = Recorded(CALL_SID, message)
+        assert read(recorded.to_json()) == recorded
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            *({"recording_sid": "RE1"}, {"recording_url": "file:///etc"}, {"seconds": "7"}, {"seconds": True}),
+            *({"taken_at": None}, {"call_sid": "CA1"}, {"destination": ["billing"]}, {"version": 2}),
+        ],
+    )
+    def test_S10_anything_else_is_malformed(self, change: dict[str, object]) -> None:
+        with pytest.raises(MalformedMessage):
+            read(json.dumps(json.loads(Recorded(CALL_SID, MESSAGE).to_json()) | change))
 
 
 def test_a_topic_gets_the_same_fields_and_a_subject(tmp_path: Path) -> None:
