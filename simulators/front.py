@@ -1,7 +1,9 @@
 """A front before several relays, as a load balancer stands before tasks.
 
 It asks a relay's `/readyz` at each new connection, takes them in turn, and then passes octets on both ways: a
-connection stays with the relay that it was given to, ready or not.
+connection stays with the relay that it was given to, ready or not. The load balancer that is deployed asks `/healthz`
+instead, every few seconds, and drops a relay that ECS is stopping: there a call can still be sent to a full or leaving
+relay, which refuses it, and the webhook sends it on (`another relay`).
 """
 
 from __future__ import annotations

@@ -122,7 +122,9 @@ def _url(given: Mapping[str, str], name: str, schemes: tuple[str, ...], *, origi
     except ValueError as error:
         raise StackError(name, f"is not a URL ({error})", f"write it as {example}") from error
     if parts.scheme not in schemes or not parts.hostname or parts.query or parts.fragment:
-        raise StackError(name, f"is {text!r}", f"write it as {example}, without a query")
+        raise StackError(name, f"is {text.rpartition('@')[2]!r}", f"write it as {example}, without a query")
+    if parts.username is not None:  # whose password is not for the error, either
+        raise StackError(name, "has a user", f"write it as {example}")
     if origin and parts.path not in {"", "/"}:
         raise StackError(name, "has a path", f"write only the origin, as {example}")
     return text.rstrip("/")

@@ -9,38 +9,27 @@ calls can still ask the webhook what next; the emulator last.
 from __future__ import annotations
 
 import asyncio
-import io
-import json
 import random
 import socket
-import sys
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TextIO, cast
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from contracts.breaker import Breakers
-from contracts.directory import DirectoryRefused
 from contracts.ledger import Ledger
-from functions.environment import EnvironmentRefused
-from functions.messages import handler as messages
-from functions.transfer import handler as transfer
-from functions.voice_webhook import handler as voice_webhook
 from simulators.carrier import Carrier
-from simulators.cloud.context import Function
-from simulators.cloud.emulator import TIMING, Emulator, Resources, Secrets, provision
-from simulators.cloud.event_source import EventSource
-from simulators.cloud.gateway import Gateway
+from simulators.cloud.emulator import Emulator, Resources, Secrets, provision
 from simulators.cloud.troubles import Troubles
 from simulators.faults import FaultProxy
 from simulators.faults.levers import StackLevers
 from simulators.front import Front
+from simulators.local_functions import FUNCTIONS, environment, functions_up
 from simulators.model import Mind, Model
 from simulators.model.moods import Mood
 from simulators.relay_process import RelayProcess, Sink
@@ -48,8 +37,6 @@ from simulators.relays import relays
 from simulators.settings import Settings, StackError
 
 _CLIENTS = Config(max_pool_connections=50, connect_timeout=2, read_timeout=30, retries={"total_max_attempts": 2})
-# As `functions/clients.py` has them: with more patience a caller would wait here for what breaks sooner where deployed.
-_FUNCTIONS = _CLIENTS.merge(Config(connect_timeout=1, read_timeout=2))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,25 +73,6 @@ class LocalStack:
         }
 
 
-class _Lines(io.TextIOBase):
-    """A text stream for a function's log: each JSON line written goes to the sink, anything else to stderr."""
-
-    def __init__(self, sink: Sink) -> None:
-        self._sink = sink
-
-    def write(self, text: str, /) -> int:
-        for line in text.splitlines():
-            try:
-                record = json.loads(line)
-            except ValueError:
-                record = None
-            if isinstance(record, dict):
-                self._sink(record)
-            elif line:
-                sys.stderr.write(f"{line}\n")
-        return len(text)
-
-
 @asynccontextmanager
 async def local_stack(
     settings: Settings,
@@ -133,22 +101,15 @@ async def local_stack(
         ports = free_port(settings.webhook_port, "WEBHOOK_PORT"), free_port(settings.relay_port, "RELAY_PORT")
         troubles, mood = troubles or Troubles(), Mood()
         session, endpoint, resources = await _cloud(up, settings, troubles)
-        model = None
-        if not settings.openai_realtime_url:
-            model = Model(mood.moody(mind), api_key=settings.openai_api_key, faults=mood.faults, remembers=False)
-        if model:
-            up.push_async_callback(model.stop)
-            await model.start()
-            await asyncio.to_thread(mind().hear, b"")  # loads what it needs now, not while the first caller waits
+        model = await _model(up, settings, mood, mind)
         carrier = await _carrier(up, settings, sink)
-        told = _environment(settings, ports, session, endpoint, resources)
+        told = environment(settings, ports, session, endpoint, resources)
         told["OPENAI_REALTIME_URL"] = settings.openai_realtime_url or (model.url if model else "")
         told["TWILIO_API_BASE_URL"] = settings.twilio_api_base_url or (carrier.api_base_url if carrier else "")
         clients = partial(session.client, endpoint_url=endpoint, config=_CLIENTS)
         proxies = await _proxies(up, told, model) if breakable and model else None
-        polling = partial(clients, "sqs")
-        clients = partial(clients, config=_FUNCTIONS)
-        await _functions(up, told, clients, polling, resources, cast(TextIO, _Lines(sink)), ports[0])
+        await functions_up(up, told, clients, resources, sink, ports[0])
+        clients = partial(clients, config=FUNCTIONS)
         behind = [free_port(0, "RELAY_PORT") for _ in range(settings.relays)] if settings.relays > 1 else []
         grace = settings.drain_seconds + 5.0
         every, front = await relays(up, {**environ, **told}, sink, behind=behind, grace=grace)
@@ -235,6 +196,16 @@ async def _cloud(up: AsyncExitStack, settings: Settings, troubles: Troubles) -> 
     return session, endpoint, resources
 
 
+async def _model(up: AsyncExitStack, settings: Settings, mood: Mood, mind: Callable[[], Mind]) -> Model | None:
+    if settings.openai_realtime_url:
+        return None
+    model = Model(mood.moody(mind), api_key=settings.openai_api_key, faults=mood.faults, remembers=False)
+    up.push_async_callback(model.stop)
+    await model.start()
+    await asyncio.to_thread(mind().hear, b"")  # loads what it needs now, not while the first caller waits
+    return model
+
+
 async def _carrier(up: AsyncExitStack, settings: Settings, sink: Sink) -> Carrier | None:
     if settings.twilio_api_base_url:
         return None
@@ -247,65 +218,3 @@ async def _carrier(up: AsyncExitStack, settings: Settings, sink: Sink) -> Carrie
     up.push_async_callback(carrier.stop)
     await carrier.start()
     return carrier
-
-
-def _environment(
-    settings: Settings, ports: tuple[int, int], session: boto3.Session, endpoint: str, resources: Resources
-) -> dict[str, str]:
-    credentials = session.get_credentials()
-    assert credentials, "the session was made with credentials"
-    frozen = credentials.get_frozen_credentials()
-    return {
-        "AWS_ENDPOINT_URL": endpoint,
-        "AWS_REGION": settings.region,
-        "AWS_DEFAULT_REGION": settings.region,
-        "AWS_ACCESS_KEY_ID": frozen.access_key or "",
-        "AWS_SECRET_ACCESS_KEY": frozen.secret_key or "",
-        **({"AWS_SESSION_TOKEN": frozen.token} if frozen.token else {}),
-        "TWILIO_ACCOUNT_SID": settings.account_sid,
-        "TWILIO_AUTH_TOKEN_SECRET": resources.auth_token_secret,
-        "TWILIO_REST_SECRET": resources.rest_secret,
-        "OPENAI_API_KEY_SECRET": resources.openai_secret,
-        "LEDGER_TABLE": resources.ledger_table,
-        "TRANSFER_QUEUE_URL": resources.queue_url,
-        "MESSAGE_QUEUE_URL": resources.message_queue_url,
-        "MESSAGE_WEBHOOK_SECRET": resources.message_secret,
-        "AGENT_FILE": str(settings.agent_file.resolve()),
-        "LIVE_CONFIG": settings.live_config or "",
-        "PUBLIC_WEBHOOK_ORIGIN": settings.webhook_origin or f"http://127.0.0.1:{ports[0]}",
-        "PUBLIC_MEDIA_ORIGIN": settings.media_origin or f"ws://127.0.0.1:{ports[1]}",
-        "RELAY_HOST": "127.0.0.1",
-        "RELAY_PORT": str(ports[1]),
-        "DRAIN_SECONDS": str(settings.drain_seconds),
-    }
-
-
-async def _functions(
-    up: AsyncExitStack,
-    told: Mapping[str, str],
-    clients: Callable[..., Any],
-    polling: Callable[[], Any],
-    resources: Resources,
-    log: TextIO,
-    port: int,
-) -> None:
-    shared = {"dynamodb": clients("dynamodb"), "secrets": clients("secretsmanager"), "stream": log}
-    region = told["AWS_REGION"]
-    try:
-        transfers = transfer.build(told, sqs=clients("sqs"), **shared)
-        delivery = messages.build(told, clients=clients, stream=log)
-        webhook = voice_webhook.build(told, sqs=clients("sqs"), **shared)
-    except (EnvironmentRefused, DirectoryRefused) as error:
-        raise StackError("the functions", str(error), "correct what it names") from error
-    for name, queue_url, handler in (
-        ("transfer", resources.queue_url, transfers.handler),
-        ("transfer-last-resort", resources.dead_letter_url, transfers.last_resort),
-        ("messages", resources.message_queue_url, delivery),
-    ):
-        function = Function(name=name, handler=handler, timeout=TIMING.transfer, region=region)
-        source = EventSource(client=polling(), queue_url=queue_url, function=function)
-        up.push_async_callback(asyncio.to_thread, source.stop)
-        await asyncio.to_thread(source.start)
-    gateway = Gateway(Function(name="voice-webhook", handler=webhook, timeout=TIMING.webhook, region=region))
-    up.push_async_callback(gateway.stop)
-    await gateway.start(port)

@@ -72,6 +72,8 @@ def test_live_means_the_real_model_and_needs_a_key() -> None:
         ({"OPENAI_REALTIME_URL": "wss://x/v1?model=a"}, "OPENAI_REALTIME_URL"),
         ({"PUBLIC_MEDIA_ORIGIN": "https://media.example.com"}, "PUBLIC_MEDIA_ORIGIN"),
         ({"PUBLIC_WEBHOOK_ORIGIN": "https://example.com/path"}, "PUBLIC_WEBHOOK_ORIGIN"),
+        ({"PUBLIC_WEBHOOK_ORIGIN": "https://user:canary@example.com"}, "PUBLIC_WEBHOOK_ORIGIN"),
+        ({"PUBLIC_MEDIA_ORIGIN": "https://user:canary@example.com"}, "PUBLIC_MEDIA_ORIGIN"),
         ({"AWS_ENDPOINT_URL": "http://[::1"}, "AWS_ENDPOINT_URL"),
         ({"AGENT_FILE": "/nowhere/agent.yaml"}, "AGENT_FILE"),
     ],
@@ -80,6 +82,7 @@ def test_what_cannot_be_used_is_named_in_one_line(wrong: dict[str, str], named: 
     with pytest.raises(StackError, match=named) as refused:
         Settings.from_env({**AGENT, **wrong})
     assert "\n" not in str(refused.value)
+    assert "canary" not in str(refused.value)
 
 
 def test_an_error_in_the_agent_file_is_told_with_its_path_and_how_many_more(tmp_path: Path) -> None:

@@ -215,4 +215,20 @@ AGENT: Final = (
         '        """What to do about `event`, in order."""\n        if False:',
         (f"{RELAY_TESTS}test_session.py", "test_R10_"),
     ),
+    Patch(
+        "R7",
+        "the second time another session is looked for",
+        f"{RELAY}connection.py",
+        "if misses == 2:",
+        "if False:",
+        (f"{RELAY_TESTS}test_ladder.py", "test_R7_a_model_that_lives"),
+    ),
+    Patch(
+        "R7",
+        "a key is no word",
+        f"{RELAY}session.py",
+        "self.caller.noticed()  # a key is no word, however it sounds",
+        "pass",
+        (f"{RELAY_TESTS}test_ladder.py", "test_R7_the_echo"),
+    ),
 )
