@@ -68,7 +68,7 @@ def read(folder: Path) -> Run:
 
 @pytest.fixture(scope="module")
 def played(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Played]:
-    starting = asyncio.Semaphore(4)  # a start wants a core for seconds, a call that is up hardly anything
+    starting = asyncio.Semaphore(3)  # a start wants a core for seconds, a call that is up hardly anything
 
     async def play(name: str) -> Played:
         home = tmp_path_factory.mktemp(name)
