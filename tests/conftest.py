@@ -14,6 +14,11 @@ from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]  
 
 loaders.create_loader = cache(loaders.create_loader)  # else each session of boto3 reads megabytes of JSON anew
 _TOGETHER = ("tests/calls/", "tests/infra/")
+_MANY_FILES = ("tests/functions/", "tests/fuzz/", "tests/sabotage/", "tests/simulators/", "tests/test_")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.nodeid.startswith(_MANY_FILES))  # so that both workers end at the same time
 
 
 class _Sharing(LoadFileScheduling):  # type: ignore[misc]  # it has no types
