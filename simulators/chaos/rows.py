@@ -71,7 +71,7 @@ PLAYS: Final = (
         "closes",
         500,
         1.0 + TURN_SECONDS,
-        at_once=40,
+        at_once=20,
         sign="model.failed",
     ),
     Play(
@@ -81,7 +81,7 @@ PLAYS: Final = (
         "dies",
         500,
         1.0 + TURN_SECONDS,
-        at_once=40,
+        at_once=20,
         sign="model.failed",
     ),
     Play("R4", "a black hole before the model", "model", "black_hole", 40, 7.0, sign="model.failed"),
