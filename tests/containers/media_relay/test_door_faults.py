@@ -15,6 +15,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import InvalidStatus
 
 from containers.media_relay import server as server_module
+from containers.media_relay.silence import PATIENCE, Turn
 from contracts import events
 from tests.containers.media_relay.house import GUARD, ORIGIN, House, Phone, house
 from tests.containers.media_relay.test_server import signed, upgrade
@@ -139,7 +140,12 @@ async def turned_away(home: House, line: Line, call_sid: str, document: ET.Eleme
     return verbs
 
 
-async def test_R32_of_two_hundred_calls_at_once_a_hundred_are_served_and_the_others_ring_a_person() -> None:
+async def test_R32_of_two_hundred_calls_at_once_a_hundred_are_served_and_the_others_ring_a_person(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # How soon all of it is done is the rush's question (benchmarks/RUSH.md); here a slow machine may take its time.
+    monkeypatch.setattr(server_module, "STREAM_LIMITS", replace(server_module.STREAM_LIMITS, open_timeout=GUARD))
+    monkeypatch.setitem(PATIENCE, Turn.START, GUARD)
     line = Line(PUBLIC_MEDIA_ORIGIN=ORIGIN)
     line.clock.now = 1000.0  # the house's
     callers = {f"CA{n:032x}": f"+1555010{n:04}" for n in range(200)}
