@@ -106,7 +106,7 @@ class Consumer:
             raise
         except Exception as error:
             self.log.fail(events.HANDLER_FAILED, route="messages", error=type(error).__name__)
-            self.log.count(Metric.MESSAGES_FAILED)  # whatever the reason: somebody's message lies there
+            self.log.count(Metric.MESSAGES_FAILED)  # a ledger that is down keeps every message here
             self._return_in(record, pause(receives))
             raise
 

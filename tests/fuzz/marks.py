@@ -22,6 +22,7 @@ from websockets.exceptions import ConnectionClosed
 
 from containers.media_relay import clips, ringback
 from contracts.row import StreamState
+from contracts.sentences import LANGUAGES
 from tests.containers.media_relay.house import GUARD, FakeModel, House, Phone, house
 
 RUNS, CALLS = 10, 200
@@ -31,7 +32,7 @@ APPENDS_A_TURN = 4
 MOST_READY = 5  # frames that a caller speaks until a model is ready
 MOST_VISITS = 3
 OUR_SOUNDS: Final = b"".join(
-    base64.b64decode(sound) for sound in (ringback.payload(), *(clip.payload for clip in clips._ONE_MOMENT.values()))
+    map(base64.b64decode, [ringback.payload(), *(clips.one_moment(language).payload for language in LANGUAGES)])
 )
 _words = re.compile(r"mark-(\d{4})").findall
 

@@ -194,7 +194,7 @@ async def test_S7_a_visit_that_is_taken_over_ends_the_stream_of_the_one_before()
     async with house() as home, home.phone() as first:
         await first.start()
         await first.hear("mark")
-        async with home.dial(home.offer_again(first.call_sid, 2, None)) as socket:
+        async with home.dial(home.offer_again(first.call_sid, 2)) as socket:
             second = Phone(socket, first.call_sid)
             await second.start()
             await second.hear("media")
@@ -242,7 +242,7 @@ async def test_S7_a_relay_that_slept_finds_out_that_its_call_has_gone_on_elsewhe
         for one in (phone, kept):
             await one.start()
             await one.hear("mark")
-        home.offer_again(phone.call_sid, 2, None)
+        home.offer_again(phone.call_sid, 2)
         home.server.check_calls()
         assert await phone.closed() == (1000, "superseded")
         await kept.speak()
