@@ -1,18 +1,22 @@
 """Rows in a DynamoDB table, changed one at a time however many writers there are.
 
 A change is read, decided by a function of the row, and written on the condition that nobody wrote in between
-(`revision`). A lost race is decided again on the winner's row.
+(`revision`). A lost race is decided again on the winner's row. boto3 sends a write whose answer is late again, and that
+one then loses its race to the first: so each change signs what it writes, and the item keeps the last few signatures.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from secrets import token_hex
 from typing import Any, Protocol
 
 from contracts.row import AttributeValue, Row, StreamState, Turn, from_item, to_item, to_turns
 
 _RACES = 50
+_SIGNATURES = 8
+"""How many writes are told from others': more than can come between a write and its repetition."""
 
 
 class Client(Protocol):
@@ -40,8 +44,7 @@ class Store:
 
     def read(self, call_sid: str) -> Row | None:
         """The row as of the last write, or None."""
-        found = self._client.get_item(TableName=self._table, Key={"call_sid": {"S": call_sid}}, ConsistentRead=True)
-        item: Mapping[str, AttributeValue] | None = found.get("Item")
+        item = self._item(call_sid)
         return from_item(item) if item else None
 
     def create(self, row: Row) -> Row:
@@ -62,13 +65,19 @@ class Store:
         Raises:
             LedgerContended: every one of 50 tries lost its race.
         """
+        signature = token_hex(4)
         for _ in range(_RACES):
-            row = self.read(call_sid)
-            decided = decide(row) if row else None
-            if row is None or decided is None:
+            item = self._item(call_sid)
+            if not item:
+                return None, False
+            row, signed = from_item(item), item.get("signed", {"L": []})["L"]
+            if {"S": signature} in signed:  # it was lost to ourselves
+                return row, True
+            decided = decide(row)
+            if decided is None:
                 return row, False
             written = replace(decided, revision=row.revision + 1)
-            if self._write(row, written):
+            if self._write(row, written, [*signed, {"S": signature}][-_SIGNATURES:]):
                 return written, True
         raise LedgerContended(f"{call_sid} changed {_RACES} times under our hands")
 
@@ -120,9 +129,14 @@ class Store:
             return False
         return True
 
-    def _write(self, before: Row, after: Row) -> bool:
-        old, new = to_item(before), to_item(after)
-        changed = [name for name in new if new[name] != old[name]]
+    def _item(self, call_sid: str) -> Mapping[str, AttributeValue] | None:
+        found = self._client.get_item(TableName=self._table, Key={"call_sid": {"S": call_sid}}, ConsistentRead=True)
+        item: Mapping[str, AttributeValue] | None = found.get("Item")
+        return item
+
+    def _write(self, before: Row, after: Row, signed: list[AttributeValue]) -> bool:
+        old, new = to_item(before), to_item(after) | {"signed": {"L": signed}}
+        changed = [name for name in new if new[name] != old.get(name)]
         try:
             self._client.update_item(
                 TableName=self._table,
