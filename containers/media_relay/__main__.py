@@ -41,6 +41,7 @@ from contracts.feed import AppConfigFeed, FileFeed
 from contracts.heartbeats import Heartbeats
 from contracts.ledger import Ledger
 
+LAST_WRITES_SECONDS = 6.0  # for what ended calls still tell a ledger that is slow: two operations that try thrice
 _THREADS = 32
 # Three tries within about four seconds, then the stream is ended and the webhook does the transfer.
 _CLIENT = ClientConfig(
@@ -140,6 +141,7 @@ async def serve(config: Config, first: live_config.Edition) -> None:
     await protection.close()
     await _stop(background)
     listener.close()
+    await stores.settled(LAST_WRITES_SECONDS)
     executor.shutdown(wait=True)
     log_event("", events.RELAY_STOPPED, {"live_calls": door.live_calls})
 

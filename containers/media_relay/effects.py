@@ -11,7 +11,7 @@ import uuid
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from containers.media_relay.actions import (
@@ -40,12 +40,18 @@ SETTLE_SECONDS = 2.0  # what a closing stream waits for the ledger at most
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """Where the slow things go. `executor` bounds how many threads they take."""
+    """Where the slow things go. `executor` bounds how many threads they take; `under_way`: what of them is not over."""
 
     ledger: Ledger
     queue: TransferQueue
     executor: Executor
     breakers: Breakers
+    under_way: set[asyncio.Task[object]] = field(default_factory=set)
+
+    async def settled(self, seconds: float) -> None:
+        """Wait for what is under way, also for calls that did not wait for it themselves; at most `seconds`."""
+        if self.under_way:
+            await asyncio.wait(self.under_way, timeout=seconds)
 
 
 class Effects:
@@ -223,5 +229,6 @@ class Effects:
 
     def _start(self, work: Coroutine[Any, Any, object]) -> None:
         task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        for among in (self._tasks, self._stores.under_way):
+            among.add(task)
+            task.add_done_callback(among.discard)

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from websockets.exceptions import InvalidStatus
 
+from containers.media_relay import effects
 from containers.media_relay import server as server_module
 from containers.media_relay.server import moments
 from containers.media_relay.silence import PATIENCE, Turn
@@ -359,6 +360,34 @@ async def test_R14_a_handshake_that_was_taken_before_the_drain_counts_as_a_call(
         await going
         assert await dialling == 101
         assert home.server.live_calls == 0
+
+
+async def test_R14_what_an_ended_call_still_tells_a_slow_ledger_is_told_before_the_relay_stops(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(effects, "SETTLE_SECONDS", 0.0)
+    go_on = threading.Event()
+
+    def slowly(name: str, act: Callable[[], Any]) -> Any:
+        if name == "ledger.update" and home.of(events.STREAM_STARTED):
+            go_on.wait(GUARD_SECONDS)
+        return act()
+
+    table = FakeTable()
+    async with house(table=table) as home:
+        table.interrupt(slowly)
+        async with home.phone() as phone:
+            await phone.start()
+            await phone.hear("media")
+        await home.server.drain(0.0)
+        row = home.ledger.read(phone.call_sid)
+        assert row is not None
+        assert not row.stream.ended_reason, "the control: the call is over, and the ledger does not know"
+        go_on.set()
+        await home.server._stores.settled(GUARD_SECONDS)
+        row = home.ledger.read(phone.call_sid)
+        assert row is not None
+        assert row.stream.ended_reason
 
 
 async def test_a_call_that_does_not_end_is_reported_when_the_relay_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
