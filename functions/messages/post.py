@@ -43,10 +43,13 @@ def post(
             outcome.put(error)
 
     Thread(target=ask, name="post", daemon=True).start()
+    answer: int | Exception
     try:
         answer = outcome.get(timeout=seconds)
     except Empty:
-        raise NotPosted(f"no answer within {seconds:g} s") from None
+        answer = TimeoutError()
+    if isinstance(answer, TimeoutError):  # ours, or the socket's own, which ends at the same moment
+        raise NotPosted(f"no answer within {seconds:g} s") from answer
     if isinstance(answer, Exception):
         raise NotPosted(type(answer).__name__) from answer
     return answer
