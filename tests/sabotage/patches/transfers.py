@@ -168,6 +168,14 @@ TRANSFERS: Final = (
         (f"{RELAY_TESTS}test_server.py", "test_R14_calls_that_must_go"),
     ),
     Patch(
+        "R14",
+        "what ended calls still have to tell is told before the relay stops",
+        f"{RELAY}effects.py",
+        "await asyncio.wait(self.under_way, timeout=seconds)",
+        "pass",
+        (f"{RELAY_TESTS}test_server.py", "test_R14_what_an_ended_call"),
+    ),
+    Patch(
         "R15",
         "a request is in the ledger before the caller hears of it",
         f"{RELAY}departure.py",
@@ -246,6 +254,14 @@ TRANSFERS: Final = (
         "        if slow:\n",
         "        if False:\n",
         ("tests/functions/test_voice_webhook.py", "test_R35_a_ledger_too_slow"),
+    ),
+    Patch(
+        "R35",
+        "a write that was sent twice counts as written",
+        "contracts/store.py",
+        'if {"S": signature} in signed:',
+        "if False:",
+        ("tests/contracts/test_store.py", "test_R35_"),
     ),
     Patch(
         "R35",
