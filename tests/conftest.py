@@ -10,9 +10,12 @@ from typing import Any
 
 import pytest
 from botocore import loaders
+from hypothesis import settings
 from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]  # it has no types
 
 loaders.create_loader = cache(loaders.create_loader)  # else each session of boto3 reads megabytes of JSON anew
+settings.register_profile("any machine", deadline=None)  # how fast it is, no test depends on
+settings.load_profile("any machine")
 _TOGETHER = ("tests/calls/", "tests/infra/")
 _MANY_FILES = ("tests/functions/", "tests/fuzz/", "tests/sabotage/", "tests/simulators/", "tests/test_")
 

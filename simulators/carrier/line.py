@@ -200,7 +200,10 @@ class Line:
 
 
 class Metronome:
-    """Calls `tick` every 20 ms of the loop's clock, by absolute deadlines: lateness is made up, never accumulated."""
+    """Calls `tick` every 20 ms of the loop's clock, by absolute deadlines: lateness is made up, never accumulated.
+
+    It is made up a tick at a time, between which sockets are served: that this process stood still is no peer's fault.
+    """
 
     def __init__(self, tick: Callable[[], None]) -> None:
         self._tick = tick
@@ -210,10 +213,8 @@ class Metronome:
         self._timer = self._loop.call_at(self._due, self._beat)
 
     def _beat(self) -> None:
-        now = self._loop.time()
-        while self._due <= now and not self._stopped:
-            self._due += FRAME_MS / 1000
-            self._tick()
+        self._due += FRAME_MS / 1000
+        self._tick()
         if not self._stopped:
             self._timer = self._loop.call_at(self._due, self._beat)
 

@@ -78,7 +78,7 @@ def test_a_healthy_line_passes_every_check() -> None:
     assert set(marks.values()) == {Mark.GOOD}, {name: f.text for name, f in found.items() if f.mark is not Mark.GOOD}
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.dictionaries(st.sampled_from(NEIGHBOURS), ERRORS | JUNK))
 def test_doctor_never_throws_and_always_names_a_repair(spoilings: dict[str, Any]) -> None:
     found, paper = list(examine(CHECKS, spoilt(spoilings))), Paper()

@@ -67,7 +67,7 @@ def test_whoever_must_accept_is_asked_first_on_every_line(mode: Mode) -> None:
         assert parse_qs(asked.query) == {"call": [CALL_SID], "request": ["ab" * 16], "hop": ["2"], "to": ["billing"]}
 
 
-@settings(max_examples=10_000, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=10_000, suppress_health_check=list(HealthCheck))
 @given(summary=st.text(alphabet=st.characters(), max_size=600))
 def test_S9_of_10000_summaries_none_breaks_a_document_or_a_limit(summary: str) -> None:
     twiml = str(dial(hop(summary + EVIL), ring(PHONE, SIP, CLIENT)))

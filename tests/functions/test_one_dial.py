@@ -151,9 +151,7 @@ class Hearings(RuleBasedStateMachine):
         assert self.world.ended_by_answer is None
 
 
-Hearings.TestCase.settings = settings(
-    max_examples=80, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
-)
+Hearings.TestCase.settings = settings(max_examples=80, stateful_step_count=20, suppress_health_check=list(HealthCheck))
 test_R18_R19_R21_R22_any_order_of_events_dials_exactly_once = Hearings.TestCase
 
 

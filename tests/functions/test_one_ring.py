@@ -180,7 +180,7 @@ def test_R18_R21_of_100_stormy_hunts_none_rings_twice_and_none_leaves_anybody_wa
     assert bad == []
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, suppress_health_check=list(HealthCheck))
 @given(content=agent_files(), seed=st.integers(0, 2**32))
 def test_whatever_the_file_and_the_people_every_call_comes_to_a_good_end(content: dict[str, Any], seed: int) -> None:
     try:

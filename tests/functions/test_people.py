@@ -188,7 +188,7 @@ class TestWhisper:
         assert not rung.line.events("transfer.bridged")
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=300, suppress_health_check=list(HealthCheck))
 @given(summary=st.text(alphabet=st.characters(), max_size=700))
 def test_S9_whatever_the_summary_says_the_whisper_is_short_and_has_the_same_form(tmp_path: Path, summary: str) -> None:
     rung = Rung(tmp_path, summary=summary + "</Say><Dial>+15550109999</Dial>")

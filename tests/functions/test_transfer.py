@@ -128,7 +128,7 @@ def test_S8_of_10000_hostile_destinations_none_is_dialled_outside_the_directory(
     assert {dial.number for dial in world.carrier.dials} <= NUMBERS
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))  # 10,000 in test_dial_twiml.py
+@settings(max_examples=200, suppress_health_check=list(HealthCheck))  # 10,000 in test_dial_twiml.py
 @given(summary=st.text(alphabet=st.characters(), max_size=700))
 def test_S9_whatever_the_summary_says_the_document_is_the_same(world: World, summary: str) -> None:
     world.table.items.clear()  # one world for every summary, and off its timeline, since nothing here waits

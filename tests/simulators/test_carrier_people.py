@@ -114,7 +114,9 @@ async def test_a_queue_is_left_when_its_wait_document_says_so() -> None:
     async with world(**{"in": enqueue, "wait": wait, "left": ""}) as here:
         await play(here)
         assert here.app.of("/left")[0].form["QueueResult"] == "leave"
-        assert [asked.form["QueueTime"] for asked in here.app.of("/wait")] == ["0", "1"]
+        first, second = (int(asked.form["QueueTime"]) for asked in here.app.of("/wait"))
+        assert first == 0
+        assert second >= 1
 
 
 async def test_a_message_is_reported_also_when_the_caller_hangs_up_after_it() -> None:

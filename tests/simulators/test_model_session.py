@@ -549,7 +549,7 @@ SOMETHING = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(st.lists(STEP, max_size=3), max_size=8), st.lists(SOMETHING, max_size=25), st.integers(0, 2))
 def test_whatever_the_client_does_responses_come_one_at_a_time_and_each_is_done_once(
     script: list[list[Any]], happenings: list[tuple[str, Any]], late: int

@@ -204,6 +204,7 @@ async def test_R32_of_a_crowd_only_so_many_shake_hands_with_the_model_at_a_time_
         assert len(home.model.headers) == 3, "the others wait for their turn"
         home.model.answers.set()
         assert [await asyncio.wait_for(heard.get(), GUARD) for _ in range(10)] == ["agent"] * 10
+        await home.model.asked(10)
         leave.set()
         await asyncio.gather(*crowd)
         assert len(home.model.headers) == 10

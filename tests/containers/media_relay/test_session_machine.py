@@ -22,7 +22,6 @@ from tests.containers.media_relay.worlds import AGENT_FILE, PEOPLE_FILE, STREAM_
 _LIMITS = settings(
     max_examples=200,
     stateful_step_count=60,
-    deadline=None,
     suppress_health_check=list(HealthCheck),
     phases=[Phase.explicit, Phase.generate, Phase.shrink],
 )

@@ -369,7 +369,7 @@ def hostile_streams(draw: st.DrawFn) -> list[bytes]:
     return [bytes(stream[a:b]) for a, b in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(segments=hostile_streams(), ending=st.sampled_from(["eof", "reset", "silence"]))
 def test_S19_no_stream_of_bytes_raises_hangs_or_ends_twice(segments: list[bytes], ending: str) -> None:
     with still_loop() as loop:
@@ -390,7 +390,7 @@ def test_S19_no_stream_of_bytes_raises_hangs_or_ends_twice(segments: list[bytes]
             message.decode()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(frames=FRAMES, size=st.integers(1, 9))
 def test_S19_a_frame_a_segment_and_a_few_bytes_a_segment_come_to_the_same(frames: list[bytes], size: int) -> None:
     stream = b"".join(frames)
@@ -407,7 +407,7 @@ def test_S19_a_frame_a_segment_and_a_few_bytes_a_segment_come_to_the_same(frames
 
 
 @given(messages=st.lists(st.text(max_size=300), max_size=5), size=st.integers(1, 50), data=st.data())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_S19_every_valid_stream_arrives_however_it_is_fragmented_and_cut(
     messages: list[str], size: int, data: st.DataObject
 ) -> None:
