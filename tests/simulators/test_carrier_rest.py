@@ -23,8 +23,8 @@ DIAL = f'<Response><Dial action="https://example.com/done"><Number>{PERSON}</Num
 SID = "CA" + "1" * 32
 
 
-def client(carrier: Carrier, user: str = ACCOUNT, password: str = TOKEN) -> Client:
-    made = Client(user, password, ACCOUNT, http_client=TwilioHttpClient(timeout=1))
+def client(carrier: Carrier, user: str = ACCOUNT, password: str = TOKEN, *, waits: float = GUARD) -> Client:
+    made = Client(user, password, ACCOUNT, http_client=TwilioHttpClient(timeout=waits))
     made.api.base_url = carrier.api_base_url
     return made
 
@@ -182,7 +182,7 @@ class TestFaults:
             here.carrier.add_live_call(SID)
             here.carrier.faults = [fault]
             with pytest.raises(requests.RequestException):
-                await update(here.carrier, twiml=DIAL)
+                await ask(functools.partial(client(here.carrier, waits=1).calls(SID).update, twiml=DIAL))
             assert here.carrier.dials(SID) == acted
 
     async def test_a_callable_decides_about_every_request(self) -> None:
