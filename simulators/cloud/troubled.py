@@ -43,11 +43,13 @@ class TroubledCloud:
 
     async def _pass_on(self, request: web.BaseRequest) -> web.Response:
         body, url = await request.read(), f"{self._behind}{request.raw_path}"  # before the client gives up
-        late, refusal = self._troubles.of(request.headers.get("X-Amz-Target", ""))
-        await asyncio.sleep(late)
-        if refusal:
-            return web.Response(status=503, body=refusal, content_type=CONTENT_TYPE)
+        trouble = self._troubles.of(request.headers.get("X-Amz-Target", ""))
+        await asyncio.sleep(trouble.before)
+        if trouble.refusal:
+            return web.Response(status=503, body=trouble.refusal, content_type=CONTENT_TYPE)
         assert self._client, "it was started"
         async with self._client.request(request.method, url, headers=request.headers, data=body) as answer:
             kept = [(name, value) for name, value in answer.headers.items() if name.lower() not in _NOT_PASSED_ON]
-            return web.Response(status=answer.status, headers=dict(kept), body=await answer.read())
+            answered = web.Response(status=answer.status, headers=dict(kept), body=await answer.read())
+        await asyncio.sleep(trouble.after)
+        return answered

@@ -1,11 +1,12 @@
-"""What is wrong with the cloud, switched while it runs: a service that answers 503, or answers late."""
+"""What is wrong with the cloud, switched while it runs: a service that answers 503, or late, or acts and then does."""
 
 from __future__ import annotations
 
 import json
 import time
 from collections.abc import Callable, Iterable
-from typing import Any, Final
+from itertools import count
+from typing import Any, Final, NamedTuple
 
 App = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
@@ -16,30 +17,44 @@ CONTENT_TYPE: Final = "application/x-amz-json-1.0"
 _BODY: Final = json.dumps({"__type": "ServiceUnavailable", "message": "The service is unavailable."}).encode()
 
 
+class Trouble(NamedTuple):
+    """What one request meets: seconds `before` it is carried out and `after`, or a 503's body instead."""
+
+    before: float
+    refusal: bytes | None
+    after: float
+
+
 class Troubles:
-    """`down` names the services that answer 503, `late` those that wait so many seconds first."""
+    """`down` names the services that answer 503, `late` those that wait so many seconds first.
+
+    Those in `tardy` carry everything out at once, and keep every third answer back for so many seconds.
+    """
 
     def __init__(self) -> None:
         self.down: set[str] = set()
         self.late: dict[str, float] = {}
+        self.tardy: dict[str, float] = {}
+        self._asked = count()
 
-    def of(self, target: str) -> tuple[float, bytes | None]:
-        """How late a request is answered, in seconds, and its 503's body; None: it goes through.
-
-        `target` is its `X-Amz-Target`.
-        """
+    def of(self, target: str) -> Trouble:
+        """What a request with this `X-Amz-Target` meets."""
         service = next((name for name, prefix in _TARGETS.items() if target.startswith(prefix)), "")
-        return self.late.get(service, 0), _BODY if service in self.down else None
+        tardy = self.tardy.get(service, 0)
+        after = tardy if tardy and next(self._asked) % 3 == 0 else 0
+        return Trouble(self.late.get(service, 0), _BODY if service in self.down else None, after)
 
     def around(self, app: App) -> App:
         """The application with its troubles."""
 
         def troubled(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-            late, refusal = self.of(str(environ.get("HTTP_X_AMZ_TARGET", "")))
-            time.sleep(late)
-            if refusal:
+            trouble = self.of(str(environ.get("HTTP_X_AMZ_TARGET", "")))
+            time.sleep(trouble.before)
+            if trouble.refusal:
                 start_response("503 Service Unavailable", [("Content-Type", CONTENT_TYPE)])
-                return [refusal]
-            return app(environ, start_response)
+                return [trouble.refusal]
+            answer = app(environ, start_response)
+            time.sleep(trouble.after)
+            return answer
 
         return troubled

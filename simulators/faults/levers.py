@@ -17,6 +17,7 @@ from simulators.faults.proxy import FaultProxy
 from simulators.model.moods import Answering, Mood
 
 SLOW_SECONDS: Final = 1.5
+TARDY_SECONDS: Final = 2.5  # longer than any client of ours waits for an answer
 _SIGNALS: Final = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP, "term": signal.SIGTERM}
 _ANSWERING: Final[dict[str, Answering]] = {"mute": "mute", "zeros": "zeros", "fails": "fails", "stall": "stall"}
 _UPDATES: Final = {
@@ -129,11 +130,14 @@ class StackLevers:
         troubles = self.troubles
         if what == "slow":
             troubles.late[service] = SLOW_SECONDS
+        elif what == "tardy":
+            troubles.tardy[service] = TARDY_SECONDS
         else:
             troubles.down.add(service)
 
         def works() -> None:
             troubles.late.pop(service, None)
+            troubles.tardy.pop(service, None)
             troubles.down.discard(service)
 
         return works

@@ -27,6 +27,7 @@ What = Literal[
     "zeros",
     "fails",
     "slow",
+    "tardy",
     "down",
     "kill",
     "stop",
@@ -36,9 +37,9 @@ What = Literal[
 CAN: Final[Mapping[str, frozenset[str]]] = {
     "model": frozenset({"dies", "closes", "refuses", "black_hole", "stall", "deaf", "mute", "zeros", "fails", "slow"}),
     "relay": frozenset({"kill", "stop", "term"}),
-    "queue": frozenset({"down", "slow"}),
-    "ledger": frozenset({"down", "slow"}),
-    "secrets": frozenset({"down", "slow"}),
+    "queue": frozenset({"down", "slow", "tardy"}),
+    "ledger": frozenset({"down", "slow", "tardy"}),
+    "secrets": frozenset({"down", "slow", "tardy"}),
     "carrier": frozenset({"refuses", "fails", "slow"}),
     "network": frozenset({"dies", "black_hole", "slow"}),
 }

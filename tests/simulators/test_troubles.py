@@ -38,6 +38,30 @@ def test_a_service_that_is_down_answers_503_and_the_others_go_on(service: str) -
     assert ask(service) == b"fine"
 
 
+@pytest.mark.parametrize("service", TARGETS)
+def test_a_tardy_service_carries_out_everything_and_keeps_every_third_answer_back(service: str) -> None:
+    troubles = Troubles()
+    troubles.tardy[service] = 2.5
+    met = [troubles.of(TARGETS[service]) for _ in range(6)]
+    assert [(one.before, one.refusal, one.after) for one in met] == [(0, None, 2.5), (0, None, 0), (0, None, 0)] * 2
+    assert not any(troubles.of(target).after for name, target in TARGETS.items() if name != service)
+
+
+def test_what_is_kept_back_was_carried_out_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[object] = []
+    monkeypatch.setattr("time.sleep", done.append)
+    troubles = Troubles()
+    troubles.tardy["ledger"] = 2.5
+
+    def carry_out(_environ: dict[str, Any], _start: object) -> list[bytes]:
+        done.append("carried out")
+        return [b""]
+
+    app = troubles.around(carry_out)
+    app({"HTTP_X_AMZ_TARGET": TARGETS["ledger"]}, lambda _status, _headers: None)
+    assert done == [0, "carried out", 2.5]
+
+
 class Talker:
     def hear(self, _sound: bytes) -> str:
         return ""
