@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tests.fuzz.targets import TARGETS, corpus, keep
 
-MOST_KEPT = 300
+MOST_KEPT = 300  # about; what was kept before stays
 LONGEST = 8 * 1024  # octets; what is longer is for the tests of size
 
 
@@ -43,8 +43,9 @@ def _fuzz(name: str, minutes: float) -> bool:
         limits = [f"-max_total_time={round(minutes * 60)}", f"-max_len={LONGEST}", "-timeout=10"]
         kept = [f"-artifact_prefix={crashes}/", "-print_final_stats=1", str(found)]
         ended = subprocess.run([sys.executable, "-m", "tests.fuzz.child", name, *limits, *kept], check=False)
-        inputs = sorted((path.read_bytes() for path in found.iterdir()), key=len)[:MOST_KEPT]
-        keep(name, [*inputs, *(path.read_bytes() for path in crashes.iterdir())])
+        before, inputs = corpus(name), sorted((path.read_bytes() for path in found.iterdir()), key=len)
+        some = inputs[:: 1 + len(inputs) // max(1, MOST_KEPT - len(before))]  # of every size
+        keep(name, [*before, *some, *(path.read_bytes() for path in crashes.iterdir())])
         return ended.returncode == 0
 
 
