@@ -66,11 +66,31 @@ def read(folder: Path) -> Run:
     )
 
 
+class Machine:
+    """How often everything here stood still for longer than a caller may: of such a call, nothing can be said."""
+
+    def __init__(self) -> None:
+        self.stood_still = 0
+
+    async def watch(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            before = loop.time()
+            await asyncio.sleep(0.1)
+            self.stood_still += loop.time() - before > 1
+
+
 @pytest.fixture(scope="module")
 def played(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Played]:
     starting = asyncio.Semaphore(3)  # a start wants a core for seconds, a call that is up hardly anything
+    machine = Machine()
 
     async def play(name: str) -> Played:
+        before = machine.stood_still
+        one = await play_once(name)
+        return one if machine.stood_still == before else await play_once(name)
+
+    async def play_once(name: str) -> Played:
         home = tmp_path_factory.mktemp(name)
         arguments = ("simulators", "demo", "--scenario", name, "--runs-dir", str(home / "runs"))
         async with AsyncExitStack() as up:
@@ -83,7 +103,10 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Played]:
         return Played(status, [begun, *rest], folder, read(folder))
 
     async def play_all() -> list[Played]:
-        return await asyncio.gather(*(play(name) for name in scenarios.names()))
+        watching = asyncio.create_task(machine.watch())
+        every = await asyncio.gather(*(play(name) for name in scenarios.names()))
+        watching.cancel()
+        return every
 
     return dict(zip(scenarios.names(), asyncio.run(play_all()), strict=True))
 
