@@ -73,9 +73,12 @@ def by_row(junit: str) -> dict[str, NamedTests]:
     return {row: NamedTests(passed[row], tuple(failed.get(row, ()))) for row in {*passed, *failed}}
 
 
-def of_run(status: int | None, junit: str, rows: Iterable[str]) -> dict[str, NamedTests]:
-    """The tests of these rows by pytest's status and report ("": it left none); a run that broke off proves none."""
-    found = by_row(junit) if junit else {}
+def of_run(status: int | None, junit: str, rows: Collection[str]) -> dict[str, NamedTests]:
+    """The tests of these rows by pytest's status and report ("": it left none); a run that broke off proves none.
+
+    A test may be named after another row, too, of which this run has seen no more than that one.
+    """
+    found = {row: one for row, one in by_row(junit).items() if row in rows} if junit else {}
     if status in _RAN:
         return found
     none = NamedTests(0, ())

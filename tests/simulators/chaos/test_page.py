@@ -120,6 +120,11 @@ def test_a_run_of_the_tests_that_was_cut_short_proves_no_row() -> None:
     assert of_run(5, "", ["R4"]) == {}
 
 
+def test_a_test_named_after_two_rows_counts_for_those_that_were_asked_for() -> None:
+    junit = '<suite><testcase name="test_R14_R31_x"/><testcase name="test_R14_y"/></suite>'
+    assert of_run(0, junit, ["R14"]) == {"R14": NamedTests(2, ())}
+
+
 def test_the_rows_played_are_rows_of_the_list() -> None:
     assert {play.row for play in PLAYS} - {"control"} <= {*ALL}
     assert {*STORMS} <= {*ALL}
