@@ -15,7 +15,6 @@ import boto3
 from botocore.config import Config
 
 from contracts.directory import DirectoryRefused
-from functions.clients import CALLER_WAITS, PATIENCE
 from functions.environment import EnvironmentRefused
 from functions.messages import handler as messages
 from functions.transfer import handler as transfer
@@ -28,8 +27,7 @@ from simulators.relay_process import Sink
 from simulators.settings import Settings, StackError
 
 # As `functions/clients.py` has them: with more patience a caller would wait here for what breaks sooner where deployed.
-FUNCTIONS = Config(max_pool_connections=50, connect_timeout=1, read_timeout=PATIENCE, retries={"total_max_attempts": 2})
-WEBHOOK_LEDGER = FUNCTIONS.merge(Config(read_timeout=CALLER_WAITS))
+FUNCTIONS = Config(max_pool_connections=50, connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 2})
 
 
 def environment(
@@ -91,8 +89,7 @@ async def functions_up(
     try:
         transfers = transfer.build(told, sqs=clients("sqs"), **shared)
         delivery = messages.build(told, clients=clients, stream=log)
-        ledger = clients("dynamodb", config=WEBHOOK_LEDGER)
-        webhook = voice_webhook.build(told, sqs=clients("sqs"), **{**shared, "dynamodb": ledger})
+        webhook = voice_webhook.build(told, sqs=clients("sqs"), **shared)
     except (EnvironmentRefused, DirectoryRefused) as error:
         raise StackError("the functions", str(error), "correct what it names") from error
     for name, queue_url, handler in (

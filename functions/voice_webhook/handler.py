@@ -22,7 +22,7 @@ from contracts.ledger import Ledger
 from contracts.metrics import Metric
 from contracts.row import Row
 from functions import live_config
-from functions.clients import CALLER_WAITS, aws
+from functions.clients import aws
 from functions.environment import origin, required
 from functions.eventlog import EventLog
 from functions.outbox import Outbox
@@ -236,8 +236,7 @@ def build(
     webhook_origin = origin("PUBLIC_WEBHOOK_ORIGIN", webhook_origin, "https", "http")
     media_origin = origin("PUBLIC_MEDIA_ORIGIN", media_origin, "wss", "ws")
     log = EventLog(events.Part.WEBHOOK, clock=clock, stream=stream)
-    secrets, sqs = secrets or aws("secretsmanager"), sqs or aws("sqs")
-    dynamodb = dynamodb or aws("dynamodb", CALLER_WAITS)
+    secrets, dynamodb, sqs = secrets or aws("secretsmanager"), dynamodb or aws("dynamodb"), sqs or aws("sqs")
     appconfig = aws("appconfigdata") if environ.get("LIVE_CONFIG") else None
     config = live_config.build(environ, dynamodb=dynamodb, table=table, log=log, appconfigdata=appconfig, now=clock)
     secret = Secret(token_secret, secrets, needed=AUTH_TOKENS, tell=log.secret_failed)

@@ -117,9 +117,9 @@ PLAYS: Final = (
     Play("R35", "the ledger answers 503", "ledger", "down", 40, 4.0, from_start=True, sign="ledger.failed"),
     Play("R35", "the ledger goes down during the call", "ledger", "down", 40, 4.0, asks=True, sign="effect.failed"),
     Play("R35", "the ledger answers late (1.5 s)", "ledger", "slow", 40, 4.0, from_start=True),
-    # A handshake may take its three seconds, a webhook then two for each of two operations whose first answer is late.
-    Play("R35", "the ledger keeps back every third answer (2.5 s)", "ledger", "tardy", 40, 6.0, from_start=True),
-    Play("R35", "it does so from the middle of the call on", "ledger", "tardy", 40, 6.0, asks=True),
+    # A handshake may take its three seconds, and a webhook then two for each answer that is late.
+    Play("R35", "the ledger keeps back every third answer (2.5 s)", "ledger", "tardy", 40, 10.0, from_start=True),
+    Play("R35", "it does so from the middle of the call on", "ledger", "tardy", 40, 10.0, asks=True),
     Play("R36", "soak: short calls", "", "", 1000, 3.0, brief=True, ends=frozenset({"agent"})),
 )
 QUICK: Final = frozenset({("R3", "dies"), ("R15", "kill")})

@@ -55,15 +55,6 @@ def test_S26_the_webhook_does_not_start_without_each_of_its_variables(name: str)
         handler.build(environ, dynamodb=object(), secrets=object())
 
 
-def test_R35_a_ledger_without_an_answer_takes_two_seconds_of_a_callers_silence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    limits = {
-        client.meta.service_model.service_name: client.meta.config for client in handler.build(ENVIRONMENT).clients
-    }
-    ledger = limits["dynamodb"]
-    assert ledger.read_timeout * ledger.retries["total_max_attempts"] == 2.0
-
-
 def test_lambda_builds_the_webhook_once_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {**ENVIRONMENT, "AWS_DEFAULT_REGION": "us-east-1"}.items():
         monkeypatch.setenv(name, value)

@@ -257,14 +257,6 @@ TRANSFERS: Final = (
     ),
     Patch(
         "R35",
-        "the ledger has a second, twice, while a caller hears nothing",
-        "functions/voice_webhook/handler.py",
-        'aws("dynamodb", CALLER_WAITS)',
-        'aws("dynamodb")',
-        ("tests/functions/test_wiring.py", "test_R35_a_ledger_without_an_answer"),
-    ),
-    Patch(
-        "R35",
         "a write that was sent twice counts as written",
         "contracts/store.py",
         'if {"S": signature} in signed:',
