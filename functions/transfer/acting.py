@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+
+from botocore.exceptions import BotoCoreError, ClientError
 
 from contracts import events
 from contracts.claim import Claimed
@@ -97,7 +100,23 @@ class Acting:
             return Again(SOON_SECONDS)
         if leg:
             return self._found(turn, act, leg)
-        return None if self.renew(turn) else Again(SOON_SECONDS)
+        with self.letting_go(turn):
+            return None if self.renew(turn) else Again(SOON_SECONDS)
+
+    @contextmanager
+    def letting_go(self, turn: Turn) -> Iterator[None]:
+        """Before this claim has sent anything: if the ledger fails, nobody shall wait for the lease's end.
+
+        Raises:
+            BotoCoreError: what failed.
+            ClientError: the same.
+        """
+        try:
+            yield
+        except (BotoCoreError, ClientError):
+            with suppress(BotoCoreError, ClientError):
+                self.release(turn, doubtful=False)
+            raise
 
     def _send(self, turn: Turn, act: Act, *, doubtful: bool) -> Result | None:
         """Send the request; None: it may have been acted on. `doubtful`: so may an earlier one of this claim.

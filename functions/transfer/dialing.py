@@ -136,7 +136,8 @@ class Dialer(Acting):
         return self.watching.redirect(turn.row)
 
     def _place(self, turn: Turn, step: Ring) -> bool:
-        return self.hunting.place(turn.row, turn.claim.attempt, step)
+        with self.letting_go(turn):
+            return self.hunting.place(turn.row, turn.claim.attempt, step)
 
     def _hop(self, turn: Turn, destination: str) -> Hop:
         dial_seconds = self.hunting.people(turn.row).dial_seconds

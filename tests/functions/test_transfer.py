@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import random
 import xml.etree.ElementTree as ET
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aws_lambda_powertools.utilities.batch.exceptions import UnexpectedBatchTypeError
-from botocore.exceptions import ClientError, EndpointConnectionError
+from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from contracts.claim import Claimed
 from contracts.directory import DirectoryRefused, load
 from contracts.transfer import Outcome, Reason, TransferRequest
 from functions.environment import EnvironmentRefused
@@ -263,6 +265,27 @@ class TestComingBack:
         assert world.queue.visibility["receipt"] == 2
         assert world.carrier.updates == []
         assert events(world, "handler.failed")[0]["error"] == "EndpointConnectionError"
+
+    @pytest.mark.parametrize(("destination", "receives"), [("billing", 2), ("sales", 1)])
+    @pytest.mark.parametrize("request_of_it", ["ledger.get", "ledger.update"])
+    def test_R35_a_ledger_that_fails_before_the_dial_leaves_the_claim_to_whoever_asks_next(
+        self, world: World, destination: str, receives: int, request_of_it: str
+    ) -> None:
+        """A look renews the claim; a ring elsewhere than asked for is written down first: a get and an update each."""
+        seen: list[str] = []
+
+        def second_fails(name: str, act: Callable[[], Any]) -> Any:
+            seen.append(name)
+            if name == request_of_it and seen.count(name) == 2:
+                raise ReadTimeoutError(endpoint_url="https://dynamodb")
+            return act()
+
+        world.table.interrupt(second_fails)
+        request = world.request(destination)
+        assert invoke(world, request.to_json(), receives=receives) == ["receipt"]
+        assert events(world, "transfer.claimed")
+        assert not world.carrier.updates
+        assert isinstance(world.ledger.claim(request, "webhook", 1.0), Claimed)
 
     def test_a_visibility_that_cannot_be_changed_only_delays(self, world: World) -> None:
         world.queue.failure = ClientError({"Error": {"Code": "x", "Message": "y"}}, "ChangeMessageVisibility")

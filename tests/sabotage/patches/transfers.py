@@ -257,6 +257,14 @@ TRANSFERS: Final = (
     ),
     Patch(
         "R35",
+        "a claim that the ledger leaves without a dial is given up",
+        "functions/transfer/acting.py",
+        "                self.release(turn, doubtful=False)\n            raise",
+        "                pass\n            raise",
+        ("tests/functions/test_transfer.py", "test_R35_a_ledger_that_fails_before_the_dial"),
+    ),
+    Patch(
+        "R35",
         "a write that was sent twice counts as written",
         "contracts/store.py",
         'if {"S": signature} in signed:',
