@@ -103,21 +103,6 @@ class Acting:
         with self.letting_go(turn):
             return None if self.renew(turn) else Again(SOON_SECONDS)
 
-    @contextmanager
-    def letting_go(self, turn: Turn) -> Iterator[None]:
-        """Before this claim has sent anything: if the ledger fails, nobody shall wait for the lease's end.
-
-        Raises:
-            BotoCoreError: what failed.
-            ClientError: the same.
-        """
-        try:
-            yield
-        except (BotoCoreError, ClientError):
-            with suppress(BotoCoreError, ClientError):
-                self.release(turn, doubtful=False)
-            raise
-
     def _send(self, turn: Turn, act: Act, *, doubtful: bool) -> Result | None:
         """Send the request; None: it may have been acted on. `doubtful`: so may an earlier one of this claim.
 
@@ -218,6 +203,21 @@ class Acting:
     def release(self, turn: Turn, *, doubtful: bool) -> None:
         request = turn.request
         self.ledger.release(request.call_sid, request.request_id, turn.claim.attempt, doubtful=doubtful)
+
+    @contextmanager
+    def letting_go(self, turn: Turn) -> Iterator[None]:
+        """Before this claim has sent anything: if the ledger fails, nobody shall wait for the lease's end.
+
+        Raises:
+            BotoCoreError: what failed.
+            ClientError: the same.
+        """
+        try:
+            yield
+        except (BotoCoreError, ClientError):
+            with suppress(BotoCoreError, ClientError):
+                self.release(turn, doubtful=False)
+            raise
 
     def say(self, event: events.Event, request: TransferRequest, **fields: object) -> None:
         known = {"destination": request.destination, "by": self.by}

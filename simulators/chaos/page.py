@@ -43,7 +43,7 @@ the caller's recording: mu-law decoded, RMS of each 20 ms, audible above -50 dBF
 speaking is the caller's own; the pause in a ringing tone is nobody's; every other counts. Each turn takes up to
 {TURN_SECONDS} s of it without any fault (the control rows show how much), which limits include. Each wave of calls is
 struck once; the calls begin at random moments before, so each is struck at a moment of its own. That each felt the
-fault is read from the log; a row with a call that did not is not met.
+fault is read from the log, unless the fault spares some; a row with a call that did not is not met.
 
 *Doubled*: more than one phone was rung. *Lost*: a person was asked for, nobody was rung and nothing was said.
 *Leaks*: connections to carrier or model still open three seconds after the last call of a wave.

@@ -35,7 +35,7 @@ class Play:
         direct: the fault leaves model and network alone, so none of our proxies stands in it, and the model has a
             process of its own: one could not play so many at once.
         sign: what the log tells of a call that feels it: an event's name, and how its `why` begins; "" is nothing,
-            since the fault is none, or spares some (of a fleet that knows that the model is down).
+            since the fault is none, or spares some (of a fleet that knows the model is down; two answers of three).
     """
 
     row: str
@@ -116,7 +116,16 @@ PLAYS: Final = (
     ),
     Play("R35", "the ledger answers 503", "ledger", "down", 40, 4.0, from_start=True, sign="ledger.failed"),
     Play("R35", "the ledger goes down during the call", "ledger", "down", 40, 4.0, asks=True, sign="effect.failed"),
-    Play("R35", "the ledger answers late (1.5 s)", "ledger", "slow", 40, 4.0, from_start=True),
+    Play(
+        "R35",
+        "the ledger answers late (1.5 s)",
+        "ledger",
+        "slow",
+        40,
+        4.0,
+        from_start=True,
+        sign="default_person.dialled",
+    ),
     # A handshake may take its three seconds, and a webhook then two for each answer that is late.
     Play("R35", "the ledger keeps back every third answer (2.5 s)", "ledger", "tardy", 40, 10.0, from_start=True),
     Play("R35", "it does so from the middle of the call on", "ledger", "tardy", 40, 10.0, asks=True),

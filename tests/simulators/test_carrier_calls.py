@@ -26,6 +26,7 @@ from simulators.carrier import (
     Variants,
     Waits,
 )
+from simulators.report import silence
 from tests.simulators.carrier_peers import CALLER, GUARD, NUMBER, PERSON, World, beep, world
 
 QUICK = Variants(ring_grace_seconds=0)
@@ -50,7 +51,7 @@ def whats(call: Call) -> list[str]:
 
 def audible(call: Call) -> int:
     """Milliseconds of sound at the caller's ear."""
-    return 20 * sum(audio.level(call.ear[at : at + 160]) > -40 for at in range(0, len(call.ear), 160))
+    return silence.FRAME_MS * int((silence.envelope(bytes(call.ear)) > silence.AUDIBLE_DBFS).sum())
 
 
 class TestDocuments:

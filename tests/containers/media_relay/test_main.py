@@ -22,6 +22,7 @@ import pytest
 
 from containers.media_relay import __main__ as program
 from containers.media_relay import gauge, keys
+from containers.media_relay.effects import Stores
 from contracts import events
 from contracts.heartbeats import Heartbeats
 from contracts.ledger import Ledger
@@ -279,6 +280,40 @@ def test_it_listens_until_it_is_told_and_reads_its_secrets_anew(
     lines = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
     assert [line["event"] for line in lines] == ["relay.started", "effect.failed", "relay.draining", "relay.stopped"]
     assert lines[1]["effect"] == "secrets"
+
+
+def test_R14_it_waits_for_what_ended_calls_still_tell_before_it_leaves(
+    environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log_event, stop = program.log_event, program._stop
+    made, told = list[Stores](), list[str]()
+    leaving = asyncio.Event()
+
+    def making(*arguments: Any) -> Stores:
+        made.append(Stores(*arguments))
+        return made[0]
+
+    async def last_word() -> None:
+        await leaving.wait()
+        for _ in range(100):  # turns of the loop: more than leaving takes
+            await asyncio.sleep(0)
+        told.append("told")
+
+    async def stopping(background: list[asyncio.Task[None]]) -> None:
+        await stop(background)
+        leaving.set()
+
+    def logging(call_sid: str, event: events.Event, fields: dict[str, Any]) -> None:
+        log_event(call_sid, event, fields)
+        if event is events.RELAY_STARTED:
+            made[0].under_way.add(asyncio.get_running_loop().create_task(last_word()))
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(program, "Stores", making)
+    monkeypatch.setattr(program, "_stop", stopping)
+    monkeypatch.setattr(program, "log_event", logging)
+    assert run(monkeypatch, environ) == 0
+    assert told == ["told"]
 
 
 def test_a_task_of_ecs_publishes_its_gauge_on_stdout(

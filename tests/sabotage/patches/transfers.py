@@ -176,6 +176,14 @@ TRANSFERS: Final = (
         (f"{RELAY_TESTS}test_server.py", "test_R14_what_an_ended_call"),
     ),
     Patch(
+        "R14",
+        "the relay waits for what ended calls still tell",
+        f"{RELAY}__main__.py",
+        "    await stores.settled(LAST_WRITES_SECONDS)\n",
+        "",
+        (f"{RELAY_TESTS}test_main.py", "test_R14_it_waits_for"),
+    ),
+    Patch(
         "R15",
         "a request is in the ledger before the caller hears of it",
         f"{RELAY}departure.py",
